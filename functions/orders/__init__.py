@@ -1,0 +1,1 @@
+"""Orders: taken, checked, and led from acceptance to completion."""

@@ -1,0 +1,219 @@
+"""HTTP routes of orders: parse, call one use case, translate."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from commerce import aws, settings
+from commerce.clock import SystemClock, rfc3339
+from commerce.dynamo import Table
+from commerce.errors import FieldError, Invalid, Unauthenticated
+from commerce.http import Answer, Api, Request, cursor, page_size, read_cursor, with_etag
+from commerce.ids import read_order_number, show_order_number
+from commerce.tokens import OrderClaims, TokenSigner
+from commerce.vault import KmsVault
+from orders.store import DynamoOrders
+
+if TYPE_CHECKING:
+    from orders.model import Order
+
+
+def intake(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Function ``orders-intake``: the one route that must start quickly."""
+    return _intake().handle(event, context)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Function ``orders-api``: what buyers and support do with an order."""
+    return _buyers().handle(event, context)
+
+
+def ops(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Function ``orders-ops``: open orders and dead-letter queues."""
+    return _ops().handle(event, context)
+
+
+@cache
+def _intake() -> Api:
+    api = Api("orders-intake")
+    api.route("POST /orders", _place)
+    api.route("POST /guest/orders", _place)
+    return api
+
+
+@cache
+def _buyers() -> Api:
+    api = Api("orders-api")
+    api.route("GET /orders", _list)
+    for of in ("", "/guest"):
+        api.route(f"GET {of}/orders/{{number}}", _get)
+        api.route(f"GET {of}/orders/{{number}}/timeline", _timeline)
+        api.route(f"POST {of}/orders/{{number}}/cancel", _cancel)
+        api.route(f"POST {of}/orders/{{number}}/accept", _accept)
+    api.route("POST /orders/{number}/claim", _claim)
+    return api
+
+
+@cache
+def _ops() -> Api:
+    api = Api("orders-ops")
+    api.route("GET /ops/orders", _open)
+    api.route("GET /ops/queues", _queues)
+    api.route("POST /ops/queues/{name}/redrive", _redrive)
+    return api
+
+
+def _place(request: Request) -> Answer:
+    from orders.contract import PlaceOrder
+    from orders.service import placing
+
+    window = timedelta(seconds=settings.env_seconds("OPEN_SECONDS"))
+    desk = placing.Desk(_orders(), _orders(), _vault(), SystemClock(), window)
+    key = request.idempotency_key
+    order = placing.place(request.body(PlaceOrder), request.caller.subject, key, desk)
+    return 202, _placed(order), {"Location": f"{_prefix(request)}/orders/{order.order_id}"}
+
+
+def _list(request: Request) -> Answer:
+    from orders.service import reading
+
+    who = request.caller.subject
+    position = read_cursor(request.query.get("cursor"), "customer_id", who)
+    page = _orders().of_customer(who, page_size(request.query), position)
+    return 200, {"orders": [reading.summary(one) for one in page.orders], "next": cursor(page.next)}
+
+
+def _get(request: Request) -> Answer:
+    from orders.service import reading
+
+    who = _asker(request)
+    order = reading.header(_number(request), who, _orders())
+    answer = with_etag(request, order.version, None)
+    if answer[0] == 304:
+        return answer
+    body = reading.whole(order, _orders(), _vault())
+    if who:  # staff look, they do not act for the buyer
+        body["order_token"] = _signer().issue(_claims(order))
+    return with_etag(request, order.version, body)
+
+
+def _timeline(request: Request) -> Answer:
+    from orders.service import reading
+
+    order = reading.header(_number(request), _asker(request), _orders())
+    return with_etag(request, order.version, reading.timeline(order))
+
+
+def _cancel(request: Request) -> Answer:
+    from orders.service import lifecycle
+
+    who = _asker(request)
+    order = lifecycle.cancel(_number(request), who, "buyer" if who else "support", _orders(), SystemClock())
+    return 202, _status(order)
+
+
+def _accept(request: Request) -> Answer:
+    from orders.service import lifecycle
+
+    order = lifecycle.accept(_number(request), _asker(request), "buyer", _orders(), SystemClock())
+    return 200, _status(order)
+
+
+def _claim(request: Request) -> Answer:
+    from orders.service import lifecycle
+
+    claims = _signer().read(_token(request))
+    order = lifecycle.claim(_number(request), claims, request.caller.subject, _orders(), SystemClock())
+    return 200, _status(order)
+
+
+def _open(request: Request) -> Answer:
+    from orders.service import reading
+
+    older_than = request.query.get("older_than", "0")
+    if not re.fullmatch(r"[0-9]{1,9}", older_than):
+        raise Invalid(fields=[FieldError("older_than", "out-of-range", "a number of seconds")])
+    position = read_cursor(request.query.get("cursor"))
+    found, following = reading.open_orders(
+        request.query.get("status"), int(older_than), page_size(request.query), position, _orders(), SystemClock()
+    )
+    return 200, {"orders": found, "next": cursor(following)}
+
+
+def _queues(_: Request) -> Answer:
+    from orders import dead_letters
+
+    return 200, {"queues": dead_letters.counts(aws.sqs(), settings.env("QUEUE_PREFIX"))}
+
+
+def _redrive(request: Request) -> Answer:
+    from orders import dead_letters
+
+    name = request.path["name"]
+    return 202, {"name": name, "task": dead_letters.redrive(aws.sqs(), settings.env("QUEUE_PREFIX"), name)}
+
+
+def _asker(request: Request) -> OrderClaims | str:
+    """Return who asks: claims of a guest's token, a customer's id, or ``""`` for staff."""
+    if request.route.split(" ")[1].startswith("/guest/"):
+        return _signer().read(_token(request))
+    return "" if request.caller.is_staff("support", "ops") else request.caller.subject
+
+
+def _token(request: Request) -> str:
+    token = request.header("Order-Token")
+    if not token:
+        raise Unauthenticated("this needs the header Order-Token")
+    return token
+
+
+def _number(request: Request) -> str:
+    return read_order_number(request.path["number"])
+
+
+def _prefix(request: Request) -> str:
+    return "" if request.caller.subject else "/guest"
+
+
+def _placed(order: Order) -> dict[str, Any]:
+    of = f"{'' if order.customer_id else '/guest'}/orders/{order.order_id}"
+    return {
+        "number": show_order_number(order.order_id),
+        "status": order.status.value,
+        "currency": order.currency,
+        "total": order.total,
+        "placed_at": rfc3339(order.placed_at),
+        "order_token": _signer().issue(_claims(order)),
+        "links": {
+            "self": of,
+            "timeline": f"{of}/timeline",
+            "payments": f"{of}/payments",
+            "shipments": f"{of}/shipments",
+        },
+    }
+
+
+def _status(order: Order) -> dict[str, Any]:
+    return {"number": show_order_number(order.order_id), "status": order.status.value}
+
+
+def _claims(order: Order) -> OrderClaims:
+    return OrderClaims(order.order_id, order.buyer, order.total, order.currency, order.locale)
+
+
+@cache
+def _orders() -> DynamoOrders:
+    return DynamoOrders(Table(aws.dynamodb(), settings.env("ORDERS_TABLE")))
+
+
+@cache
+def _vault() -> KmsVault:
+    return KmsVault(aws.dynamodb(), aws.kms(), settings.env("VAULT_TABLE"), settings.env("DATA_KEY_ARN"))
+
+
+@cache
+def _signer() -> TokenSigner:
+    return TokenSigner(aws.kms(), settings.env("MAC_KEY_ARN"))

@@ -1,0 +1,423 @@
+"""Leading an order: what its execution does, what other contexts tell it, what its buyer asks.
+
+The fact first, the token second: a wait's token is stored beside the order, a fact on the order. The
+registration of a wait looks for its fact, whoever records a fact looks for the token, so that one of
+the two sees the other whatever their order. Facts come by queue, so a crash between recording and
+answering is repeated by redelivery; and if an answer were lost all the same, the closing window finds
+the fact (`begin_close`). A token that is answered or over is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from commerce.clock import Clock, parse, rfc3339
+from commerce.errors import CommerceError, Forbidden
+from commerce.events import (
+    CancellationRefused,
+    Event,
+    Fulfilment,
+    FulfilmentRequested,
+    Milestone,
+    OrderAccepted,
+    OrderAwaitingStock,
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderCompleted,
+    OrderDelivered,
+    OrderExpired,
+    OrderPaid,
+    PaymentAuthorised,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentEvent,
+    ShipmentExceptional,
+    ShipmentOutForDelivery,
+    StockAvailable,
+)
+from commerce.tokens import OrderClaims
+from orders import model
+from orders.model import Entry, Fact, Order, Shipment, Stage, Status, Wait, Windows
+from orders.service.ports import Executions, Orders, change
+
+_GONE = (Status.DISPATCHED, Status.DELIVERED, Status.ACCEPTED, Status.COMPLETED)
+
+
+class PaymentMismatch(CommerceError):
+    """A payment was authorised over another amount than the order's: for a person to look at."""
+
+    slug = "payment-mismatch"
+
+
+# --- what the execution does -------------------------------------------------------------------
+
+
+def screen(order_id: str, started_at: str, orders: Orders, clock: Clock) -> dict[str, Any]:
+    """Give the order to the execution that began at ``started_at`` and return what to reserve.
+
+    Raises
+    ------
+    orders.model.OrderCancelled, orders.model.OrderAlreadyStarted
+        See `orders.model.start`.
+    """
+    order = change(orders, order_id, lambda it: model.start(it, started_at, clock.now()), _silently)
+    lines = orders.revision(order_id, order.revision).lines
+    return {
+        "order_id": order_id,
+        "buyer": order.buyer,
+        "locale": order.locale,
+        "country": order.country,
+        "lines": [
+            {"line": one.line, "sku": one.sku, "quantity": one.quantity, "merchant_id": one.merchant_id}
+            for one in lines
+        ],
+    }
+
+
+def await_stock(
+    order_id: str, token: str, expected_at: datetime, orders: Orders, runs: Executions, clock: Clock
+) -> None:
+    """Wait until a receipt lets the order try again; tell the buyer when that should be.
+
+    Raises
+    ------
+    orders.model.OrderCancelled
+        The order is being closed.
+    """
+    orders.put_wait(order_id, Wait.STOCK, token, ())
+    woken = False
+
+    def step(order: Order) -> Order:
+        nonlocal woken
+        woken = order.woken
+        return model.lack_stock(order, clock.now())
+
+    def events(before: Order, after: Order) -> list[Event]:
+        if before.status is after.status:
+            return []
+        return [OrderAwaitingStock(**_about(after), at=rfc3339(clock.now()), expected_at=rfc3339(expected_at))]
+
+    change(orders, order_id, step, events)
+    if woken:
+        runs.succeed(token)
+
+
+def await_payment(
+    order_id: str, token: str, fulfilments: Sequence[Fulfilment], orders: Orders, runs: Executions, clock: Clock
+) -> None:
+    """Record the reservation and wait for the payment, which may be there already.
+
+    Raises
+    ------
+    orders.model.OrderCancelled
+        The order is being closed.
+    """
+    orders.put_wait(order_id, Wait.PAYMENT, token, ())
+    shipments = [Shipment(one.fulfilment_id, one.warehouse_id, one.merchant_id) for one in fulfilments]
+    order = change(orders, order_id, lambda it: model.hold(it, shipments, clock.now()), _silently)
+    if order.status is not Status.AWAITING_PAYMENT:
+        runs.succeed(token)
+
+
+def await_dispatch(
+    order_id: str, token: str, fulfilments: Sequence[Fulfilment], orders: Orders, runs: Executions, clock: Clock
+) -> None:
+    """Ask the warehouses for the goods and wait until all have left.
+
+    Raises
+    ------
+    orders.model.OrderCancelled
+        The order is being closed.
+    """
+    order = _not_closing(orders.get(order_id))
+    now = rfc3339(clock.now())
+    # The same time however often the wait is registered, so that the buyer is told once.
+    paid_at = next((rfc3339(entry.at) for entry in order.timeline if entry.fact == Fact.PAID), rfc3339(order.placed_at))
+    paid = OrderPaid(**_about(order), at=paid_at, currency=order.currency, total=order.total)
+    requested = FulfilmentRequested(**_about(order), at=now, country=order.country, fulfilments=list(fulfilments))
+    orders.put_wait(order_id, Wait.DISPATCH, token, (paid, requested))
+    order = _not_closing(orders.get(order_id))
+    if order.status in _GONE:
+        runs.succeed(token)
+
+
+def begin_close(order_id: str, waited_for: Wait, orders: Orders, clock: Clock) -> None:
+    """Begin to expire an order whose window closed, unless the fact has come after all.
+
+    Raises
+    ------
+    orders.model.PaymentArrived, orders.model.AlreadyDispatched
+        See `orders.model.begin_expiry`.
+    """
+    change(orders, order_id, lambda it: model.begin_expiry(it, waited_for, clock.now()), _silently)
+
+
+def resume(order_id: str, orders: Orders, windows: Windows, clock: Clock) -> None:
+    """Go on with an order whose goods had left; tell the buyer that it can't be cancelled any more."""
+
+    def events(before: Order, after: Order) -> list[Event]:
+        refused: list[Event] = []
+        if before.status is Status.CANCELLING:
+            refused.append(CancellationRefused(**_about(after), at=rfc3339(clock.now())))
+        return refused + _progress(before, after, clock.now())
+
+    change(orders, order_id, lambda it: model.resume(it, windows, clock.now()), events)
+
+
+def close(order_id: str, orders: Orders, clock: Clock) -> None:
+    """End an order whose stock and money are back, and tell the buyer."""
+
+    def events(_: Order, after: Order) -> list[Event]:
+        at = rfc3339(clock.now())
+        if after.status is Status.CANCELLED:
+            return [OrderCancelled(**_about(after), at=at)]
+        waited_for = next(
+            (entry.fact.partition(":")[2] for entry in after.timeline if entry.fact.startswith(Fact.WINDOW_CLOSED)), ""
+        )
+        return [OrderExpired(**_about(after), at=at, waited_for=waited_for)]
+
+    change(orders, order_id, lambda it: model.close(it, clock.now()), events)
+
+
+def complete(order_id: str, orders: Orders, clock: Clock) -> None:
+    """Close an order that is accepted and settled."""
+
+    def events(_: Order, after: Order) -> list[Event]:
+        return [OrderCompleted(**_about(after), at=rfc3339(clock.now()))]
+
+    change(orders, order_id, lambda it: model.complete(it, clock.now()), events)
+
+
+# --- what other contexts tell ------------------------------------------------------------------
+
+
+def payment_authorised(event: PaymentAuthorised, orders: Orders, runs: Executions) -> None:
+    """Record the payment and let the order go on.
+
+    Raises
+    ------
+    PaymentMismatch
+        It is over another amount.
+    """
+
+    def step(order: Order) -> Order:
+        if (event.amount, event.currency) != (order.total, order.currency):
+            raise PaymentMismatch(f"{event.payment_id} of {event.order_id}")
+        return model.pay(order, event.payment_id, parse(event.at))
+
+    order = change(orders, event.order_id, step, _silently)
+    if order.status is Status.PAID:
+        _answer(order.order_id, Wait.PAYMENT, orders, runs)
+
+
+def stock_available(event: StockAvailable, orders: Orders, runs: Executions) -> None:
+    """Let an order that waits for stock try again."""
+    order = change(orders, event.order_id, model.wake, _silently)
+    if order.status is Status.AWAITING_STOCK:
+        _answer(order.order_id, Wait.STOCK, orders, runs)
+
+
+def cancellation_requested(event: OrderCancellationRequested, orders: Orders, runs: Executions) -> None:
+    """Break off whatever the order waits for."""
+    if orders.get(event.order_id).status is not Status.CANCELLING:
+        return
+    for wait in Wait:
+        token = orders.token(event.order_id, wait)
+        if token is not None:
+            runs.fail(token, model.OrderCancelled.__name__)
+
+
+def shipment_dispatched(
+    event: ShipmentDispatched, orders: Orders, runs: Executions, windows: Windows, clock: Clock
+) -> None:
+    """Record that a shipment left; when all have, the execution ends."""
+    about = event.fulfilment_id
+    entries = [
+        Entry(Fact.SLIP_RELEASED, parse(event.released_at), "shipping", about),
+        Entry(Fact.PACKED, parse(event.packed_at), "shipping", about),
+        Entry(Fact.DISPATCHED, parse(event.at), "shipping", about),
+    ]
+    order = _shipped(event, "dispatched", entries, orders, windows, clock)
+    if order.status in _GONE:
+        _answer(order.order_id, Wait.DISPATCH, orders, runs)
+
+
+def out_for_delivery(event: ShipmentOutForDelivery, orders: Orders, windows: Windows, clock: Clock) -> None:
+    """Record the parcel's way so far."""
+    _shipped(event, "out_for_delivery", _scans(event.milestones, event.fulfilment_id), orders, windows, clock)
+
+
+def shipment_delivered(
+    event: ShipmentDelivered, orders: Orders, runs: Executions, windows: Windows, clock: Clock
+) -> None:
+    """Record the delivery; when all shipments are delivered, the buyer is asked to accept."""
+    scans = _scans([one for one in event.milestones if one.status != "delivered"], event.fulfilment_id)
+    entries = [*scans, Entry(Fact.DELIVERED, parse(event.at), "carrier", event.fulfilment_id)]
+    order = _shipped(event, "delivered", entries, orders, windows, clock)
+    if order.status in _GONE:  # the news of the dispatch may be later than this
+        _answer(order.order_id, Wait.DISPATCH, orders, runs)
+
+
+def shipment_exceptional(event: ShipmentExceptional, orders: Orders) -> None:
+    """Record the carrier's trouble on the timeline."""
+    entry = Entry(f"{Fact.EXCEPTIONAL}:{event.status}", parse(event.at), "carrier", event.fulfilment_id)
+    change(orders, event.order_id, lambda it: model.tell(it, entry), _silently)
+
+
+# --- what the buyer asks -----------------------------------------------------------------------
+
+
+def cancel(order_id: str, who: OrderClaims | str, by: str, orders: Orders, clock: Clock) -> Order:
+    """Begin to cancel an order before dispatch.
+
+    Parameters
+    ----------
+    who
+        The customer's id, a guest's token claims, or ``""`` for staff, who may cancel any order.
+
+    Raises
+    ------
+    orders.model.NoSuchOrder
+        It is not his.
+    orders.model.NotPossibleNow
+        It has left, or is closing already.
+    """
+
+    def events(_: Order, after: Order) -> list[Event]:
+        return [OrderCancellationRequested(**_about(after), at=rfc3339(clock.now()))]
+
+    return change(orders, order_id, lambda it: model.ask_to_cancel(owned(it, who), by, clock.now()), events)
+
+
+def accept(order_id: str, who: OrderClaims | str, by: str, orders: Orders, clock: Clock) -> Order:
+    """Accept the delivery, ``by`` the buyer or the window.
+
+    Raises
+    ------
+    orders.model.NoSuchOrder
+        It is not his.
+    orders.model.NotPossibleNow
+        It is not delivered.
+    """
+
+    def events(_: Order, after: Order) -> list[Event]:
+        at = rfc3339(clock.now())
+        return [OrderAccepted(**_about(after), at=at, by="window" if by == "window" else "buyer")]
+
+    return change(orders, order_id, lambda it: model.accept(owned(it, who), by, clock.now()), events)
+
+
+def claim(order_id: str, claims: OrderClaims, customer_id: str, orders: Orders, clock: Clock) -> Order:
+    """Give a guest's order to the customer who holds its token.
+
+    Raises
+    ------
+    orders.model.NoSuchOrder
+        The token is of another order.
+    orders.model.NotPossibleNow
+        It is another customer's.
+    """
+
+    def step(order: Order) -> Order:
+        if order.customer_id == customer_id:
+            return order
+        return model.claim(owned(order, claims), customer_id, clock.now())
+
+    return change(orders, order_id, step, _silently)
+
+
+def owned(order: Order, who: OrderClaims | str) -> Order:
+    """Return ``order`` if it is the asker's (see `cancel`).
+
+    Raises
+    ------
+    orders.model.NoSuchOrder
+        It is not; whether it exists is not told.
+    """
+    if isinstance(who, OrderClaims):
+        yours = who.order_id == order.order_id and who.buyer == order.buyer
+    else:
+        yours = who in ("", order.customer_id)
+    if not yours:
+        raise model.NoSuchOrder()
+    return order
+
+
+# --- what the clock does -----------------------------------------------------------------------
+
+
+def sweep(orders: Orders, runs: Executions, windows: Windows, clock: Clock) -> dict[str, int]:
+    """Act on every open order whose clock has run out; return how many of each kind.
+
+    A delivered order is accepted by its window. A dispatched one that nobody delivered is marked
+    silent. One that should have left long ago is started if it never was (its message was lost), and
+    counted as stuck otherwise: its execution's own windows should have closed before.
+    """
+    now = clock.now()
+    counts = {"accepted": 0, "silent": 0, "started": 0, "stuck": 0}
+    for order_id in orders.overdue(Stage.ACCEPTANCE, now):
+        if orders.get(order_id).status is Status.DELIVERED:
+            accept(order_id, "", "window", orders, clock)
+            counts["accepted"] += 1
+        else:
+            counts["stuck"] += 1
+    for order_id in orders.overdue(Stage.DELIVERY, now):
+        change(orders, order_id, lambda it: model.go_silent(it, windows, now), _silently)
+        counts["silent"] += 1
+    for order_id in orders.overdue(Stage.DISPATCH, now):
+        if orders.get(order_id).started_at:
+            counts["stuck"] += 1
+        else:
+            runs.start(order_id)
+            counts["started"] += 1
+    return counts
+
+
+# --- helpers -----------------------------------------------------------------------------------
+
+
+def _silently(_before: Order, _after: Order) -> list[Event]:
+    return []
+
+
+def _not_closing(order: Order) -> Order:
+    if order.status in (Status.CANCELLING, Status.CANCELLED, Status.EXPIRING, Status.EXPIRED):
+        raise model.OrderCancelled()
+    return order
+
+
+def _answer(order_id: str, wait: Wait, orders: Orders, runs: Executions) -> None:
+    token = orders.token(order_id, wait)
+    if token is not None:
+        runs.succeed(token)
+
+
+def _about(order: Order) -> Mapping[str, Any]:
+    return {"order_id": order.order_id, "buyer": order.buyer, "locale": order.locale}
+
+
+def _shipped(
+    event: ShipmentEvent, status: str, entries: Sequence[Entry], orders: Orders, windows: Windows, clock: Clock
+) -> Order:
+    def step(order: Order) -> Order:
+        known = order.shipments.get(event.fulfilment_id)
+        if known is None:
+            raise Forbidden(f"{event.fulfilment_id} is no fulfilment of the order")
+        news = Shipment(
+            known.fulfilment_id, known.warehouse_id, known.merchant_id, status, event.carrier, event.waybill
+        )
+        return model.ship(order, news, entries, windows, clock.now())
+
+    return change(orders, event.order_id, step, lambda before, after: _progress(before, after, clock.now()))
+
+
+def _progress(before: Order, after: Order, now: datetime) -> list[Event]:
+    if after.status is not Status.DELIVERED or before.status is Status.DELIVERED or after.due is None:
+        return []
+    return [OrderDelivered(**_about(after), at=rfc3339(now), accept_by=rfc3339(after.due))]
+
+
+def _scans(milestones: Sequence[Milestone], about: str) -> list[Entry]:
+    return [Entry(f"{Fact.SCAN}:{one.status}", parse(one.at), "carrier", about) for one in milestones]

@@ -1,0 +1,163 @@
+"""What the use cases need of the world outside; stores and adapters implement it, fakes in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from commerce.errors import Unavailable
+from commerce.events import Event, Offer
+from orders.model import Order, Revision, Stage, Wait
+
+
+class KeyUsed(Exception):
+    """The buyer's Idempotency-Key was used before.
+
+    Attributes
+    ----------
+    order_id
+        The order it made.
+    digest
+        Hash of the body it came with.
+    """
+
+    def __init__(self, order_id: str, digest: str) -> None:
+        super().__init__(order_id)
+        self.order_id = order_id
+        self.digest = digest
+
+
+class Changed(Exception):
+    """The order was changed by somebody else since it was read."""
+
+
+class Overtaken(Unavailable):
+    """The order was changed by others again and again; the same message may come again."""
+
+    slug = "overtaken"
+
+
+@dataclass(frozen=True)
+class Key:
+    """An Idempotency-Key in the scope of its buyer, with the hash of the body it came with."""
+
+    scope: str
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class OrderList:
+    """A page of orders and the cursor of the next one."""
+
+    orders: Sequence[Order]
+    next: dict[str, str] | None
+
+
+class Orders(Protocol):
+    """The orders, each a header with its revisions, waits and idempotency key."""
+
+    def add(self, order: Order, revision: Revision, key: Key, events: Sequence[Event]) -> None:
+        """Store a new order whole or not at all; raises `KeyUsed` or `orders.model.NumberTaken`."""
+        ...
+
+    def key_used(self, key: Key) -> KeyUsed | None:
+        """Return what the key was used for, if it was."""
+        ...
+
+    def get(self, order_id: str) -> Order:
+        """Return the order as it is now; raises `orders.model.NoSuchOrder`."""
+        ...
+
+    def revision(self, order_id: str, number: int) -> Revision:
+        """Return what was agreed; raises `orders.model.NoSuchOrder`."""
+        ...
+
+    def save(self, before: Order, after: Order, events: Sequence[Event]) -> None:
+        """Write the change from ``before`` to ``after``; raises `Changed` if it is no longer as before."""
+        ...
+
+    def put_wait(self, order_id: str, wait: Wait, token: str, events: Sequence[Event]) -> None:
+        """Store the token of what an execution waits for, over an older one."""
+        ...
+
+    def token(self, order_id: str, wait: Wait) -> str | None:
+        """Return the token of a wait, if one was stored."""
+        ...
+
+    def of_customer(self, customer_id: str, limit: int, position: dict[str, str] | None) -> OrderList:
+        """Return a customer's orders, newest first."""
+        ...
+
+    def open(self, stage: Stage, limit: int, position: dict[str, str] | None) -> OrderList:
+        """Return open orders of a stage, shard by shard, the oldest clock first."""
+        ...
+
+    def overdue(self, stage: Stage, now: datetime) -> Iterable[str]:
+        """Yield the ids of the orders whose clock of this stage has run out."""
+        ...
+
+
+class Offers(Protocol):
+    """This context's copy of the catalogue's offers."""
+
+    def find(self, skus: Iterable[str], currency: str) -> dict[str, Offer]:
+        """Return the offers there are, by SKU."""
+        ...
+
+    def put(self, offer: Offer) -> None:
+        """Store an offer unless a newer version of it is there."""
+        ...
+
+
+class Executions(Protocol):
+    """The state machine executions that lead orders."""
+
+    def start(self, order_id: str) -> None:
+        """Start the lifecycle of an order; a second start is none."""
+        ...
+
+    def succeed(self, token: str) -> None:
+        """Answer a wait; one that is answered or over is left alone."""
+        ...
+
+    def fail(self, token: str, error: str) -> None:
+        """Break a wait off with a named error; one that is answered or over is left alone."""
+        ...
+
+
+def change(
+    orders: Orders, order_id: str, step: Callable[[Order], Order], events: Callable[[Order, Order], Sequence[Event]]
+) -> Order:
+    """Change an order by a pure function, arbitrated by the store.
+
+    Parameters
+    ----------
+    step
+        Old order -> new order; returns the same object when there is nothing to do.
+    events
+        Old and new order -> what the change tells others, written with it.
+
+    Returns
+    -------
+    Order
+        As it is now, changed or not.
+
+    Raises
+    ------
+    Overtaken
+        Others changed it every time.
+    """
+    for _ in range(8):  # two or three parties at most ever meet on one order
+        before = orders.get(order_id)
+        after = step(before)
+        if after == before:
+            return before
+        try:
+            orders.save(before, after, events(before, after))
+        except Changed:
+            continue
+        return replace(after, version=before.version + 1)
+    raise Overtaken

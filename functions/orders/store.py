@@ -1,0 +1,312 @@
+"""The orders table: the only module that speaks to it.
+
+=====================  ===============  ==========================================================
+pk                     sk               what
+=====================  ===============  ==========================================================
+``ORDER#<number>``     ``HEAD``         the header, all that changes
+``ORDER#<number>``     ``REV#<n>``      a revision: sealed address, first page of lines; immutable
+``ORDER#<number>``     ``REV#<n>#<p>``  further pages of its lines
+``ORDER#<number>``     ``WAIT#<what>``  the token of what the execution waits for
+``KEY#<scope>``        ``<key>``        which order an Idempotency-Key made, as long as the order
+``OFFER#<sku>``        ``<currency>``   this context's copy of an offer
+=====================  ===============  ==========================================================
+
+Index ``customer`` lists a customer's orders; index ``open`` (sparse, sharded) lists open orders by
+what their clock runs for. Both are keys-only: the headers are read by batch.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from boto3.dynamodb.conditions import Attr
+from boto3.dynamodb.conditions import Key as KeyIs
+
+from commerce import outbox
+from commerce.clock import parse, rfc3339
+from commerce.dynamo import Change, ConditionFailed, Item, Page, Put, Table, TransactionFailed
+from commerce.events import Event, Offer
+from orders.model import (
+    STAGES,
+    Charges,
+    Entry,
+    Line,
+    NoSuchOrder,
+    NumberTaken,
+    Order,
+    Revision,
+    Shipment,
+    Stage,
+    Status,
+    Wait,
+)
+from orders.service.ports import Changed, Key, KeyUsed, OrderList
+
+SHARDS = 8
+"""Partitions of each stage in the index ``open``: 8,000 changes a second each way."""
+
+LINES_A_PAGE = 100
+"""Lines in one item: about 15 KB, and the largest order's pages still fit one transaction."""
+
+
+class DynamoOrders:
+    """`orders.service.ports.Orders` and `Offers` over the orders table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def add(self, order: Order, revision: Revision, key: Key, events: Sequence[Event]) -> None:
+        pages = [revision.lines[at : at + LINES_A_PAGE] for at in range(0, len(revision.lines), LINES_A_PAGE)]
+        first = {
+            "pk": _pk(order.order_id),
+            "sk": _rev(revision.number),
+            "v": 1,
+            "subject": revision.subject,
+            "sealed": revision.sealed,
+            "price_list": revision.price_list,
+            "pages": len(pages),
+            "lines": [_line_item(line) for line in pages[0]],
+        }
+        more = [
+            {
+                "pk": _pk(order.order_id),
+                "sk": _rev(revision.number, at),
+                "v": 1,
+                "lines": [_line_item(line) for line in page],
+            }
+            for at, page in enumerate(pages[1:], 2)
+        ]
+        used: Item = {"pk": f"KEY#{key.scope}", "sk": key.key, "v": 1, "order_id": order.order_id, "digest": key.digest}
+        try:
+            self._table.transact(
+                [
+                    Put(used, Attr("pk").not_exists()),
+                    Put(_header_item(order, events), Attr("pk").not_exists()),
+                    Put(first),
+                    *(Put(page) for page in more),
+                ]
+            )
+        except TransactionFailed as error:
+            if 0 in error.failed:
+                raise _key_used(error.failed[0] or self._table.get((used["pk"], used["sk"])) or used) from error
+            raise NumberTaken() from error
+
+    def key_used(self, key: Key) -> KeyUsed | None:
+        found = self._table.get((f"KEY#{key.scope}", key.key))
+        return _key_used(found) if found else None
+
+    def get(self, order_id: str) -> Order:
+        found = self._table.get((_pk(order_id), "HEAD"))
+        if found is None:
+            raise NoSuchOrder()
+        return _order(found)
+
+    def revision(self, order_id: str, number: int) -> Revision:
+        first = self._table.get((_pk(order_id), _rev(number)), consistent=False)
+        if first is None:  # written before the caller can know of it, so only a lagging replica has none
+            first = self._table.get((_pk(order_id), _rev(number)))
+        if first is None:
+            raise NoSuchOrder()
+        lines = [*first["lines"]]
+        if first["pages"] > 1:
+            wanted = KeyIs("pk").eq(_pk(order_id)) & KeyIs("sk").begins_with(_rev(number) + "#")
+            for page in self._table.query_all(wanted, consistent=True):
+                lines += page["lines"]
+        return Revision(number, first["subject"], first["sealed"], first["price_list"], [_line(one) for one in lines])
+
+    def save(self, before: Order, after: Order, events: Sequence[Event]) -> None:
+        old, new = _header_item(before, ()), _header_item(after, ())
+        told = [_entry_text(entry) for entry in after.timeline[len(before.timeline) :]]
+        change = Change(
+            set={
+                **{name: value for name, value in new.items() if name != "timeline" and old.get(name) != value},
+                "version": before.version + 1,
+            },
+            append={"timeline": told} if told else {},
+            remove=[name for name in old if name not in new],
+            when=Attr("version").eq(before.version) & Attr("status").eq(before.status.value),
+            outbox=outbox.pack(*events),
+        )
+        try:
+            self._table.update((_pk(before.order_id), "HEAD"), change)
+        except ConditionFailed as error:
+            raise Changed() from error
+
+    def put_wait(self, order_id: str, wait: Wait, token: str, events: Sequence[Event]) -> None:
+        item = {"pk": _pk(order_id), "sk": _wait(wait), "v": 1, "token": token, "outbox": outbox.pack(*events)}
+        self._table.put(item)
+
+    def token(self, order_id: str, wait: Wait) -> str | None:
+        found = self._table.get((_pk(order_id), _wait(wait)))
+        return found["token"] if found else None
+
+    def of_customer(self, customer_id: str, limit: int, position: dict[str, str] | None) -> OrderList:
+        page = self._table.query(
+            KeyIs("customer_id").eq(customer_id), index="customer", limit=limit, start=position, newest_first=True
+        )
+        return self._list(page)
+
+    def open(self, stage: Stage, limit: int, position: dict[str, str] | None) -> OrderList:
+        shard = int(position["shard"]) if position else 0
+        start = {name: value for name, value in position.items() if name != "shard"} if position else None
+        page = self._table.query(
+            KeyIs("open_pk").eq(f"{stage}#{shard}"), index="open", limit=limit, start=start or None
+        )
+        found = self._list(page)
+        if page.next is not None:
+            return OrderList(found.orders, {**{k: str(v) for k, v in page.next.items()}, "shard": str(shard)})
+        return OrderList(found.orders, {"shard": str(shard + 1)} if shard + 1 < SHARDS else None)
+
+    def overdue(self, stage: Stage, now: datetime) -> Iterator[str]:
+        for shard in range(SHARDS):
+            wanted = KeyIs("open_pk").eq(f"{stage}#{shard}") & KeyIs("due").lt(rfc3339(now))
+            for item in self._table.query_all(wanted, index="open"):
+                yield item["pk"].removeprefix("ORDER#")
+
+    def find(self, skus: Iterable[str], currency: str) -> dict[str, Offer]:
+        found = self._table.get_many([(f"OFFER#{sku}", currency) for sku in skus])
+        return {item["sku"]: Offer.model_validate(item) for item in found.values()}
+
+    def put(self, offer: Offer) -> None:
+        item = {"pk": f"OFFER#{offer.sku}", "sk": offer.currency, "v": 1, **offer.model_dump(mode="json")}
+        try:
+            self._table.put(item, when=Attr("pk").not_exists() | Attr("version").lt(offer.version))
+        except ConditionFailed:
+            return  # a newer version is there already
+
+    def _list(self, page: Page) -> OrderList:
+        keys = [(item["pk"], "HEAD") for item in page.items]
+        headers = self._table.get_many(keys, consistent=True)
+        orders = [_order(headers[key]) for key in keys if key in headers]
+        return OrderList(orders, {k: str(v) for k, v in page.next.items()} if page.next else None)
+
+
+def _pk(order_id: str) -> str:
+    return f"ORDER#{order_id}"
+
+
+def _rev(number: int, page: int = 1) -> str:
+    return f"REV#{number:04d}" + (f"#{page:04d}" if page > 1 else "")
+
+
+def _wait(wait: Wait) -> str:
+    return f"WAIT#{wait}"
+
+
+def _key_used(item: Mapping[str, Any]) -> KeyUsed:
+    return KeyUsed(item["order_id"], item["digest"])
+
+
+def _header_item(order: Order, events: Sequence[Event]) -> Item:
+    item: Item = {
+        "pk": _pk(order.order_id),
+        "sk": "HEAD",
+        "v": 1,
+        "status": order.status.value,
+        "buyer": order.buyer,
+        "currency": order.currency,
+        "total": order.total,
+        "line_count": order.line_count,
+        "locale": order.locale,
+        "time_zone": order.time_zone,
+        "country": order.country,
+        "placed_at": rfc3339(order.placed_at),
+        "version": order.version,
+        "revision": order.revision,
+        "timeline": [_entry_text(entry) for entry in order.timeline],
+    }
+    if order.customer_id:
+        item |= {"customer_id": order.customer_id, "number": order.order_id}
+    if order.started_at:
+        item["started_at"] = order.started_at
+    if order.payment_id:
+        item["payment_id"] = order.payment_id
+    if order.woken:
+        item["woken"] = True
+    if order.shipments:
+        item["shipments"] = {_suffix(one.fulfilment_id): _shipment_text(one) for one in order.shipments.values()}
+    if order.due is not None:
+        shard = zlib.crc32(order.order_id.encode()) % SHARDS
+        item |= {"open_pk": f"{STAGES[order.status]}#{shard}", "due": rfc3339(order.due)}
+    if events:
+        item["outbox"] = outbox.pack(*events)
+    return item
+
+
+def _order(item: Mapping[str, Any]) -> Order:
+    order_id = item["pk"].removeprefix("ORDER#")
+    shipments = [_shipment(order_id, suffix, text) for suffix, text in sorted(item.get("shipments", {}).items())]
+    return Order(
+        order_id=order_id,
+        status=Status(item["status"]),
+        buyer=item["buyer"],
+        customer_id=item.get("customer_id", ""),
+        currency=item["currency"],
+        total=item["total"],
+        line_count=item["line_count"],
+        locale=item["locale"],
+        time_zone=item["time_zone"],
+        country=item["country"],
+        placed_at=parse(item["placed_at"]),
+        due=parse(item["due"]) if "due" in item else None,
+        started_at=item.get("started_at", ""),
+        payment_id=item.get("payment_id", ""),
+        woken=item.get("woken", False),
+        version=item["version"],
+        revision=item["revision"],
+        shipments={one.fulfilment_id: one for one in shipments},
+        timeline=tuple(_entry(order_id, text) for text in item["timeline"]),
+    )
+
+
+# A header of one write unit (1 KB) has no room for attribute names: facts and shipments are packed texts.
+
+
+def _entry_text(entry: Entry) -> str:
+    millis = round(entry.at.timestamp() * 1000)
+    return f"{entry.fact}|{millis}|{entry.source}|{_suffix(entry.about)}"
+
+
+def _entry(order_id: str, text: str) -> Entry:
+    fact, millis, source, suffix = text.split("|")
+    at = datetime.fromtimestamp(int(millis) / 1000, UTC)
+    return Entry(fact, at, source, f"{order_id}-{suffix}" if suffix else "")
+
+
+def _shipment_text(one: Shipment) -> str:
+    return f"{one.status}|{one.warehouse_id}|{one.merchant_id}|{one.carrier}|{one.waybill}"
+
+
+def _shipment(order_id: str, suffix: str, text: str) -> Shipment:
+    status, warehouse_id, merchant_id, carrier, waybill = text.split("|")
+    return Shipment(f"{order_id}-{suffix}", warehouse_id, merchant_id, status, carrier, waybill)
+
+
+def _suffix(fulfilment_id: str) -> str:
+    return fulfilment_id.rpartition("-")[2]
+
+
+def _line_item(line: Line) -> Item:
+    return {
+        "line": line.line,
+        "sku": line.sku,
+        "quantity": line.quantity,
+        "unit_price": line.unit_price,
+        "merchant_id": line.merchant_id,
+        "charges": asdict(line.charges),
+    }
+
+
+def _line(item: Mapping[str, Any]) -> Line:
+    return Line(
+        line=item["line"],
+        sku=item["sku"],
+        quantity=item["quantity"],
+        unit_price=item["unit_price"],
+        merchant_id=item["merchant_id"],
+        charges=Charges(**item["charges"]),
+    )

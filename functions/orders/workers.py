@@ -1,0 +1,76 @@
+"""Queues and the clock of the orders context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from commerce import aws, settings, telemetry, worker
+from commerce.clock import SystemClock
+from commerce.dynamo import Table
+from commerce.events import (
+    OffersPublished,
+    OrderCancellationRequested,
+    OrderPlaced,
+    PaymentAuthorised,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentExceptional,
+    ShipmentOutForDelivery,
+    StockAvailable,
+)
+from orders.executions import StepFunctions
+from orders.service import lifecycle
+from orders.store import DynamoOrders
+from orders.windows import windows
+
+
+@cache
+def _orders() -> DynamoOrders:
+    return DynamoOrders(Table(aws.dynamodb(), settings.env("ORDERS_TABLE")))
+
+
+@cache
+def _runs() -> StepFunctions:
+    return StepFunctions(aws.stepfunctions())
+
+
+def start(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Start the lifecycle of accepted orders, as fast as the queue lets them through."""
+    runs = StepFunctions(aws.stepfunctions(), settings.env("LIFECYCLE_ARN"))
+    return worker.handle_batch(event, {OrderPlaced: lambda placed: runs.start(placed.order_id)})
+
+
+def inbox(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Record what other contexts tell of orders, and answer the executions that wait for it."""
+    orders, runs, windowed, clock = _orders(), _runs(), windows(), SystemClock()
+    return worker.handle_batch(
+        event,
+        {
+            PaymentAuthorised: lambda it: lifecycle.payment_authorised(it, orders, runs),
+            StockAvailable: lambda it: lifecycle.stock_available(it, orders, runs),
+            OrderCancellationRequested: lambda it: lifecycle.cancellation_requested(it, orders, runs),
+            ShipmentDispatched: lambda it: lifecycle.shipment_dispatched(it, orders, runs, windowed, clock),
+            ShipmentOutForDelivery: lambda it: lifecycle.out_for_delivery(it, orders, windowed, clock),
+            ShipmentDelivered: lambda it: lifecycle.shipment_delivered(it, orders, runs, windowed, clock),
+            ShipmentExceptional: lambda it: lifecycle.shipment_exceptional(it, orders),
+        },
+    )
+
+
+def offers(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Keep this context's copy of the catalogue's offers."""
+
+    def keep(published: OffersPublished) -> None:
+        for offer in published.offers:
+            _orders().put(offer)
+
+    return worker.handle_batch(event, {OffersPublished: keep})
+
+
+def sweep(event: Mapping[str, Any], context: object) -> None:
+    """Act on open orders whose clock has run out."""
+    runs = StepFunctions(aws.stepfunctions(), settings.env("LIFECYCLE_ARN"))
+    for kind, number in lifecycle.sweep(_orders(), runs, windows(), SystemClock()).items():
+        telemetry.count(f"orders_{kind}", number)

@@ -1,0 +1,56 @@
+"""Step Functions tasks of the payments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from payments import service
+from payments.model import State
+from payments.wiring import desk
+
+
+def settle(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """See that all that is due for an order was captured.
+
+    Parameters
+    ----------
+    event
+        ``order_id``, and ``amount`` if the caller knows what the order costs (minor units).
+
+    Returns
+    -------
+    dict
+        ``captured`` in minor units and its ``currency`` (None for an order that costs nothing).
+
+    Raises
+    ------
+    SettlementImpossible
+        Something is due and no money is held for it.
+    """
+    captured, currency = service.settle(desk(), event["order_id"], event.get("amount", 0))
+    return {"captured": captured, "currency": currency}
+
+
+def return_money(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Withdraw an order's demand and return what was taken for it.
+
+    Parameters
+    ----------
+    event
+        ``order_id`` and ``reason`` (``cancelled``, ``expired``).
+
+    Returns
+    -------
+    dict
+        ``returned``: ``payment_id``, ``amount`` (minor units) and ``currency`` of whatever went back.
+    """
+    order = service.return_money(desk(), event["order_id"], event["reason"])
+    gone_back = [
+        one for one in order.payments.values() if one.state in (State.VOIDED, State.REFUNDED) and one.authorised
+    ]
+    return {
+        "returned": [
+            {"payment_id": one.id, "amount": one.authorised, "currency": one.authorised_currency} for one in gone_back
+        ]
+    }

@@ -1,0 +1,1 @@
+"""The defaults of functions, queues, relays and state machines, written once."""

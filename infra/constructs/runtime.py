@@ -1,0 +1,50 @@
+"""What the functions of one stack have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+
+from infra.names import Names
+from infra.settings import Stage
+
+_RETENTION = {
+    1: logs.RetentionDays.ONE_DAY,
+    30: logs.RetentionDays.ONE_MONTH,
+    90: logs.RetentionDays.THREE_MONTHS,
+    365: logs.RetentionDays.ONE_YEAR,
+}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The code and settings of a stack's functions.
+
+    Attributes
+    ----------
+    service
+        The context's name: Powertools' service.
+    code
+        The context's asset.
+    layers
+        The kernel and its dependencies.
+    """
+
+    stage: Stage
+    names: Names
+    service: str
+    code: lambda_.Code
+    layers: tuple[lambda_.ILayerVersion, ...]
+
+
+def retention(stage: Stage) -> logs.RetentionDays:
+    """Return the stage's log retention."""
+    return _RETENTION[stage.log_retention_days]
+
+
+def stateful_removal(stage: Stage) -> RemovalPolicy:
+    """Return what becomes of what holds state when its stack goes."""
+    return RemovalPolicy.RETAIN if stage.stateful_retained else RemovalPolicy.DESTROY

@@ -1,0 +1,143 @@
+"""A function as the platform makes them: its own role, published versions behind an alias, logs, traces, alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.constructs.alarm import PERIOD, raise_when
+from infra.constructs.dead_letter_queue import SUFFIX, DeadLetterQueue
+from infra.constructs.runtime import Runtime, retention
+from infra.iam import TRACING, allow, send
+from infra.names import ALIAS
+from infra.settings import Size
+
+
+class ServiceFunction(Construct):
+    """One function.
+
+    Parameters
+    ----------
+    name
+        As in the route table or ``<context>-<task>``.
+    handler
+        Module and function, ``orders.api.handler``.
+    environment
+        Variables beside those of Powertools.
+    statements
+        All that the role allows, beside writing its own log and traces.
+    asynchronous
+        Whether it is invoked without anybody waiting (schedules): what fails twice more is kept in a queue.
+
+    Attributes
+    ----------
+    alias
+        What everything integrates with.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        runtime: Runtime,
+        handler: str,
+        size: Size,
+        environment: Mapping[str, str] | None = None,
+        statements: Sequence[iam.PolicyStatement] = (),
+        asynchronous: bool = False,
+    ) -> None:
+        super().__init__(scope, name)
+        stage, names = runtime.stage, runtime.names
+        self.name = names.of(name)
+        group = f"/aws/lambda/{self.name}"
+        failures = f"{name}{SUFFIX}"
+        own = [
+            allow(["logs:CreateLogStream", "logs:PutLogEvents"], [names.log_streams_arn(group)]),
+            allow(TRACING, ["*"]),
+        ]
+        if asynchronous:
+            own.append(send(names.queue_arn(failures)))
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={"function": iam.PolicyDocument(statements=[*own, *statements])},
+        )
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            function_name=self.name,
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            handler=handler,
+            code=runtime.code,
+            layers=list(runtime.layers),
+            # The role is complete as it stands: nothing may add to it.
+            role=role.without_policy_updates(),
+            memory_size=size.memory,
+            timeout=Duration.seconds(size.timeout),
+            tracing=lambda_.Tracing.ACTIVE,
+            reserved_concurrent_executions=stage.reserved_concurrency.get(name),
+            environment={
+                "POWERTOOLS_SERVICE_NAME": runtime.service,
+                "POWERTOOLS_METRICS_NAMESPACE": "commerce",
+                "POWERTOOLS_LOG_LEVEL": stage.log_level,
+                **(environment or {}),
+            },
+            log_group=logs.LogGroup(
+                self,
+                "Log",
+                log_group_name=group,
+                retention=retention(stage),
+                removal_policy=RemovalPolicy.DESTROY,
+            ),
+            current_version_options=lambda_.VersionOptions(
+                removal_policy=RemovalPolicy.RETAIN if stage.stateful_retained else RemovalPolicy.DESTROY
+            ),
+        )
+        self.alias = lambda_.Alias(self, "Alias", alias_name=ALIAS, version=self.function.current_version)
+        if asynchronous:
+            self.failures = DeadLetterQueue(
+                self,
+                "Failures",
+                name=failures,
+                holds=f"invocations that {self.name} failed",
+                stage=stage,
+                names=names,
+            )
+            lambda_.CfnEventInvokeConfig(
+                self,
+                "Invocation",
+                function_name=self.function.function_name,
+                qualifier=self.alias.alias_name,
+                maximum_retry_attempts=2,
+                destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
+                    on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(
+                        destination=self.failures.queue.queue_arn
+                    )
+                ),
+            )
+        raise_when(
+            self,
+            "Errors",
+            self.alias.metric_errors(period=PERIOD),
+            0,
+            f"{self.name} raised: see its log",
+            stage=stage,
+            names=names,
+        )
+        raise_when(
+            self,
+            "Throttles",
+            self.alias.metric_throttles(period=PERIOD),
+            0,
+            f"{self.name} was throttled: the account's or its own concurrency is used up",
+            stage=stage,
+            names=names,
+        )

@@ -1,0 +1,140 @@
+"""A standard workflow from its ASL file, whose placeholders are checked when the app is synthesised."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aws_cdk import RemovalPolicy, Token
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.constructs.alarm import PERIOD, raise_when
+from infra.constructs.runtime import retention
+from infra.iam import TRACING, allow
+from infra.names import Names
+from infra.settings import Stage
+
+DEFINITIONS = Path(__file__).parents[2] / "statemachines"
+
+_PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+
+
+class PlaceholdersDiffer(Exception):
+    """A definition asks for other values than it is given."""
+
+
+def definition(file: Path, values: Mapping[str, str | int]) -> str:
+    """Return the definition in ``file`` with ``${Name}`` replaced by ``values``.
+
+    Numbers are written as numbers (``TimeoutSeconds``), texts inside the file's own quotes.
+
+    Raises
+    ------
+    PlaceholdersDiffer
+        The file's placeholders and ``values`` are not the same.
+    ValueError
+        The result is not JSON, or its states are not written in JSONata.
+    """
+    text = file.read_text()
+    wanted = set(_PLACEHOLDER.findall(text))
+    if wanted != set(values):
+        message = f"{file.name}: missing {sorted(wanted - set(values))}, unknown {sorted(set(values) - wanted)}"
+        raise PlaceholdersDiffer(message)
+    result = _PLACEHOLDER.sub(lambda found: str(values[found[1]]), text)
+    if json.loads(result).get("QueryLanguage") != "JSONata":
+        raise ValueError(f"{file.name} is not written in JSONata")
+    return json.dumps(json.loads(result), separators=(",", ":"))
+
+
+class StateMachine(Construct):
+    """A workflow ``commerce-<stage>-<name>``: traced, its errors logged, an alarm on failed and timed-out executions.
+
+    Parameters
+    ----------
+    name
+        Of the state machine; its definition is ``statemachines/<name>.asl.json`` with underscores.
+    functions
+        Placeholder -> name of the function whose alias it stands for.
+    numbers
+        Placeholder -> number.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        stage: Stage,
+        names: Names,
+        functions: Mapping[str, str],
+        numbers: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__(scope, name)
+        self.arn = names.machine_arn(name)
+        aliases = {placeholder: names.function_arn(function) for placeholder, function in functions.items()}
+        values: dict[str, str | int] = {"Partition": names.partition, **aliases, **(numbers or {})}
+        log = logs.LogGroup(
+            self,
+            "Log",
+            # The prefix keeps the log's resource policy from growing with every state machine.
+            log_group_name=f"/aws/vendedlogs/states/{names.of(name)}",
+            retention=retention(stage),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
+            inline_policies={
+                "workflow": iam.PolicyDocument(
+                    statements=[
+                        allow(["lambda:InvokeFunction"], sorted(aliases.values())),
+                        allow(LOG_DELIVERY, ["*"]),
+                        allow([*TRACING, "xray:GetSamplingRules", "xray:GetSamplingTargets"], ["*"]),
+                    ]
+                )
+            },
+        )
+        file = DEFINITIONS / f"{name.replace('-', '_')}.asl.json"
+        self.machine = sfn.StateMachine(
+            self,
+            "Machine",
+            state_machine_name=names.of(name),
+            definition_body=sfn.DefinitionBody.from_string(definition(file, values)),
+            role=role.without_policy_updates(),
+            tracing_enabled=True,
+            # An execution's input and output are in its history; the log is for what went wrong.
+            logs=sfn.LogOptions(destination=log, level=sfn.LogLevel.ERROR, include_execution_data=False),
+        )
+        for metric, why in (
+            (self.machine.metric_failed(period=PERIOD), "failed"),
+            (self.machine.metric_timed_out(period=PERIOD), "timed out"),
+            (self.machine.metric_aborted(period=PERIOD), "aborted"),
+        ):
+            raise_when(
+                self,
+                why.title().replace(" ", ""),
+                metric,
+                0,
+                f"an execution of {names.of(name)} {why}: its order stands still",
+                stage=stage,
+                names=names,
+            )
+
+
+LOG_DELIVERY: Sequence[str] = (
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+)
+"""What Step Functions needs to log; CloudWatch Logs allows none of it on a narrower resource."""

@@ -1,0 +1,1 @@
+"""One stateless stack for each bounded context."""

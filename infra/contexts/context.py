@@ -1,0 +1,193 @@
+"""What every context's stack is made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from commerce.access import ROUTES
+from commerce.events import Event
+from infra.assets import Assets
+from infra.constructs.alarm import PERIOD, raise_when
+from infra.constructs.dead_letter_queue import SUFFIX
+from infra.constructs.runtime import Runtime
+from infra.constructs.service_function import ServiceFunction
+from infra.constructs.stream_relay import StreamRelay
+from infra.constructs.worker_queue import WorkerQueue
+from infra.names import COMMERCE_BUS, Names
+from infra.settings import Size, Stage
+
+Environment = Mapping[str, str]
+Statements = Sequence[iam.PolicyStatement]
+
+
+class ContextStack(Stack):
+    """The stack ``commerce-<stage>-<context>``: functions, queues, rules and state machines, and no state.
+
+    A context names itself in `context` and makes its parts in `build`.
+
+    Attributes
+    ----------
+    queues
+        Names of the queues made so far, dead-letter queues included, without their prefix.
+    machines
+        Names of the state machines made so far, without their prefix.
+    """
+
+    context: ClassVar[str]
+
+    def __init__(self, scope: Construct, *, stage: Stage, assets: Assets) -> None:
+        super().__init__(
+            scope, f"commerce-{stage.name}-{self.context}", description=f"The context {self.context}, without its table"
+        )
+        self.stage = stage
+        self.names = Names(self, stage.name)
+        self.queues: list[str] = []
+        self.machines: list[str] = []
+        self.runtime = Runtime(
+            stage=stage,
+            names=self.names,
+            service=self.context,
+            code=lambda_.Code.from_asset(str(assets.context(self.context))),
+            layers=tuple(self._layer(name, assets) for name in ("dependencies", "commerce")),
+        )
+        self.build()
+
+    def build(self) -> None:
+        """Make the parts of the context."""
+        raise AssertionError("a context says what it is made of")
+
+    def function(
+        self,
+        name: str,
+        handler: str,
+        *,
+        environment: Environment | None = None,
+        statements: Statements = (),
+        size: Size | None = None,
+    ) -> ServiceFunction:
+        """Make a function that somebody calls and waits for: the API, or a state machine."""
+        made = ServiceFunction(
+            self,
+            name,
+            runtime=self.runtime,
+            handler=handler,
+            size=size or self.stage.sizes.usual,
+            environment=environment,
+            statements=statements,
+        )
+        if any(route.function == name for route in ROUTES.values()):
+            lambda_.CfnPermission(
+                made,
+                "Routes",
+                action="lambda:InvokeFunction",
+                function_name=made.alias.function_arn,
+                principal="apigateway.amazonaws.com",
+                source_arn=self.names.routes_arn(self.names.published("api-id")),
+            )
+        return made
+
+    def worker(
+        self,
+        queue: str,
+        function: str,
+        handler: str,
+        *,
+        patterns: Mapping[str, events.EventPattern],
+        bus: str = COMMERCE_BUS,
+        environment: Environment | None = None,
+        statements: Statements = (),
+        size: Size | None = None,
+    ) -> WorkerQueue:
+        """Make a queue, its rules and the function that works it off."""
+        self.queues += [queue, f"{queue}{SUFFIX}"]
+        made = WorkerQueue(
+            self,
+            queue,
+            runtime=self.runtime,
+            worker=function,
+            handler=handler,
+            size=size or self.stage.sizes.worker,
+            patterns=patterns,
+            bus=bus,
+            environment=environment,
+            statements=statements,
+        )
+        title = "".join(part.capitalize() for part in queue.split("-"))
+        CfnOutput(self, f"{title}QueueName", value=made.name)
+        return made
+
+    def relay(self) -> None:
+        """Make the relay of the context's outbox."""
+        StreamRelay(self, runtime=self.runtime)
+        self.queues.append(f"{self.context}-relay{SUFFIX}")
+
+    def scheduled(
+        self, name: str, handler: str, *, environment: Environment | None = None, statements: Statements = ()
+    ) -> None:
+        """Make a function that a rule calls every so many minutes."""
+        made = ServiceFunction(
+            self,
+            name,
+            runtime=self.runtime,
+            handler=handler,
+            size=self.stage.sizes.batch,
+            environment=environment,
+            statements=statements,
+            asynchronous=True,
+        )
+        self.queues.append(f"{name}{SUFFIX}")
+        events.Rule(
+            self,
+            f"{name}-schedule",
+            rule_name=self.names.of(name),
+            schedule=events.Schedule.rate(Duration.minutes(self.stage.sweep_minutes)),
+            targets=[targets.LambdaFunction(made.alias, dead_letter_queue=made.failures.queue)],
+        )
+
+    def count_alarm(self, metric: str, threshold: int, why: str) -> None:
+        """Make an alarm on a metric that the context's functions count themselves."""
+        raise_when(
+            self,
+            f"{metric}Alarm",
+            cloudwatch.Metric(
+                namespace="commerce",
+                metric_name=metric,
+                dimensions_map={"service": self.context},
+                statistic=cloudwatch.Stats.SUM,
+                period=PERIOD,
+            ),
+            threshold,
+            why,
+            stage=self.stage,
+            names=self.names,
+        )
+
+    def _layer(self, name: str, assets: Assets) -> lambda_.LayerVersion:
+        return lambda_.LayerVersion(
+            self,
+            f"{name.capitalize()}Layer",
+            layer_version_name=self.names.of(f"{self.context}-{name}"),
+            code=lambda_.Code.from_asset(str(assets.layer(name))),
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+        )
+
+
+def subscribe(queue: str, *types: type[Event]) -> dict[str, events.EventPattern]:
+    """Return one rule a source for the event ``types``, whose contracts say what they are called."""
+    sources = sorted({event.source() for event in types})
+    return {
+        f"{queue}-{source.removeprefix('commerce.')}": events.EventPattern(
+            source=[source], detail_type=[event.name() for event in types if event.source() == source]
+        )
+        for source in sources
+    }

@@ -1,0 +1,260 @@
+"""One typed settings object for each stage; nothing else knows about stages.
+
+Waits, windows and SLAs are seconds. The windows of ``local`` are far longer than a run of some hundred orders takes on
+a small machine, those of ``test`` short enough to be waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+MINUTE = 60
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How long the platform waits for what.
+
+    Attributes
+    ----------
+    payment
+        From acceptance to an authorised payment; then the order expires.
+    stock
+        From a shortage to a receipt that covers it.
+    dispatch
+        From payment to the last shipment's departure.
+    silence
+        From dispatch to the next scan of a carrier; then somebody has a look.
+    acceptance
+        From delivery to acceptance on the buyer's behalf.
+    """
+
+    payment: int
+    stock: int
+    dispatch: int
+    silence: int
+    acceptance: int
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """An OpenID Connect issuer other than the platform's own user pool.
+
+    Attributes
+    ----------
+    url
+        As in the ``iss`` claim, https.
+    audience
+        Accepted ``aud`` (or ``client_id``) claims.
+    """
+
+    url: str
+    audience: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """How a worker takes from its queue.
+
+    Attributes
+    ----------
+    batch
+        Messages of one invocation, at most.
+    window
+        Seconds a batch is gathered, at most.
+    concurrency
+        Invocations at once, at most (2 to 1000).
+    """
+
+    batch: int = 10
+    window: int = 0
+    concurrency: int = 10
+
+
+@dataclass(frozen=True)
+class Relay:
+    """How an outbox relay takes from its table's stream.
+
+    Attributes
+    ----------
+    batch
+        Records of one invocation, at most.
+    parallel
+        Batches of one shard at once (1 to 10); records of one item stay in order.
+    retries
+        Attempts until a record is set aside.
+    """
+
+    batch: int = 100
+    parallel: int = 2
+    retries: int = 20
+
+
+@dataclass(frozen=True)
+class Size:
+    """Memory of a function in MB (a CPU share comes with it) and the seconds it may take."""
+
+    memory: int
+    timeout: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How big functions are.
+
+    Attributes
+    ----------
+    intake
+        The function that takes orders: its cold start is what a buyer waits for.
+    usual
+        APIs and tasks.
+    worker
+        Functions behind a queue or a stream, which take a batch at a time.
+    batch
+        Functions that go through long lists.
+    bulk
+        APIs that take a hundred things a call; API Gateway waits 30 s at most.
+    """
+
+    intake: Size = Size(1024, 10)
+    usual: Size = Size(512, 10)
+    worker: Size = Size(512, 30)
+    batch: Size = Size(512, 60)
+    bulk: Size = Size(1024, 29)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything that differs between stages.
+
+    Attributes
+    ----------
+    name
+        Part of every resource's name.
+    emulated
+        Deployed to the local cloud (`infra.local`); assets are built for this machine, not for Lambda's.
+    windows
+        See `Windows`.
+    sender
+        Address that mail is sent from; an SES identity is made of it.
+    purchasing_mail
+        Where purchasing is told of replenishments; empty: in its inbox only.
+    stateful_retained
+        Tables, keys and the user pool outlive their stack, and tables refuse deletion.
+    alarm_mail
+        Where alarms are sent; empty: alarms have no action.
+    issuer
+        Who signs people in; None: a user pool of the platform's own.
+    password_sign_in
+        The user pool's client takes a name and a password directly, for tools and tests.
+    partners
+        Carrier code -> AWS account that may put events with the source ``carrier.<code>`` on the bus ``carriers``.
+    cors_origins
+        Origins whose pages may call the API.
+    throttle_rate, throttle_burst
+        Requests a second, and at once, that the API lets through.
+    log_retention_days
+        Of every log group.
+    sizes
+        See `Sizes`.
+    reserved_concurrency
+        Function name -> invocations at once, kept free for it and never exceeded; for no other function.
+    sweep_minutes
+        Minutes between two sweeps.
+    queue, queues
+        How queues are worked off, and the exceptions by queue name.
+    queue_age_alarm
+        Age of the oldest message at which a queue's alarm goes off.
+    relay, relays
+        How outbox relays work, and the exceptions by context.
+    """
+
+    name: str
+    windows: Windows
+    sender: str
+    emulated: bool = False
+    purchasing_mail: str = ""
+    stateful_retained: bool = False
+    alarm_mail: str = ""
+    issuer: Issuer | None = None
+    password_sign_in: bool = False
+    partners: Mapping[str, str] = field(default_factory=dict)
+    cors_origins: tuple[str, ...] = ()
+    throttle_rate: int = 500
+    throttle_burst: int = 1000
+    log_level: str = "INFO"
+    log_retention_days: int = 30
+    sizes: Sizes = field(default_factory=Sizes)
+    reserved_concurrency: Mapping[str, int] = field(default_factory=dict)
+    sweep_minutes: int = 1
+    queue: Queue = field(default_factory=Queue)
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+    queue_age_alarm: int = 15 * MINUTE
+    relay: Relay = field(default_factory=Relay)
+    relays: Mapping[str, Relay] = field(default_factory=dict)
+
+    def queue_named(self, name: str) -> Queue:
+        """Return how the queue ``name`` is worked off."""
+        return self.queues.get(name, self.queue)
+
+    def relay_of(self, context: str) -> Relay:
+        """Return how the relay of ``context`` works."""
+        return self.relays.get(context, self.relay)
+
+
+_LOCAL = Stage(
+    name="local",
+    windows=Windows(payment=600, stock=1800, dispatch=1800, silence=900, acceptance=900),
+    sender="orders@commerce.example",
+    purchasing_mail="purchasing@commerce.example",
+    emulated=True,
+    password_sign_in=True,
+    cors_origins=("http://localhost:3000",),
+    log_retention_days=1,
+    queue=Queue(batch=10, window=0, concurrency=2),
+    queues={"orders-offers": Queue(batch=5, window=0, concurrency=2)},
+    relay=Relay(parallel=1),
+    relays={"catalog": Relay(batch=10, parallel=1)},
+)
+
+_CLOUD = Stage(
+    name="dev",
+    windows=Windows(payment=30 * MINUTE, stock=14 * DAY, dispatch=7 * DAY, silence=10 * DAY, acceptance=7 * DAY),
+    sender="orders@commerce.example",
+    purchasing_mail="purchasing@commerce.example",
+    queue=Queue(batch=10, window=0, concurrency=20),
+    queues={"orders-intake": Queue(batch=10, window=0, concurrency=50), "orders-offers": Queue(batch=5, concurrency=5)},
+    relays={"catalog": Relay(batch=10)},
+)
+
+STAGES: Mapping[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        _LOCAL,
+        replace(
+            _LOCAL,
+            name="test",
+            windows=Windows(payment=20, stock=600, dispatch=120, silence=30, acceptance=10),
+        ),
+        replace(_CLOUD, password_sign_in=True),
+        replace(
+            _CLOUD,
+            name="prod",
+            stateful_retained=True,
+            alarm_mail="operations@commerce.example",
+            throttle_rate=2000,
+            throttle_burst=4000,
+            log_retention_days=90,
+            queues={
+                "orders-intake": Queue(batch=10, window=0, concurrency=200),
+                "orders-offers": Queue(batch=5, concurrency=5),
+            },
+            relay=Relay(parallel=10),
+            relays={"catalog": Relay(batch=10, parallel=10)},
+        ),
+    )
+}
+"""Every stage by its name."""

@@ -1,0 +1,1 @@
+"""Stacks that every context shares: what holds state, the public API, the dashboard."""

@@ -1,0 +1,206 @@
+"""What holds state: tables, buses, keys, secrets and the user pool. Everything else can be made again at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from aws_cdk import aws_cognito as cognito
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_secretsmanager as secrets
+from aws_cdk import aws_ses as ses
+from constructs import Construct
+
+from commerce.access import GROUPS
+from infra.constructs.runtime import stateful_removal
+from infra.names import CARRIERS_BUS, COMMERCE_BUS, Names
+from infra.settings import Stage
+
+
+@dataclass(frozen=True)
+class Index:
+    """A sparse index of a table: partition and sort attribute, and what it holds beside the keys."""
+
+    partition: str
+    sort: str
+    includes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with the keys ``pk`` and ``sk``.
+
+    Attributes
+    ----------
+    indexes
+        Index name -> index.
+    publishes
+        Whether the context has an outbox and so a stream.
+    """
+
+    indexes: Mapping[str, Index]
+    publishes: bool
+
+
+TABLES: Mapping[str, Table] = {
+    "orders": Table({"customer": Index("customer_id", "number"), "open": Index("open_pk", "due")}, publishes=True),
+    "inventory": Table({}, publishes=True),
+    "payments": Table({"open": Index("open_pk", "open_since")}, publishes=True),
+    "shipping": Table({}, publishes=True),
+    "notifications": Table({}, publishes=False),
+    "catalog": Table({"listed": Index("listed_pk", "sku", ("title",))}, publishes=True),
+    "customers": Table({}, publishes=False),
+    "vault": Table({}, publishes=False),
+}
+"""Every table by the context it belongs to; ``vault`` is the kernel's."""
+
+
+class DataStack(Stack):
+    """The stack ``commerce-<stage>-data``."""
+
+    def __init__(self, scope: Construct, *, stage: Stage) -> None:
+        super().__init__(scope, f"commerce-{stage.name}-data", description="Tables, buses, keys and the user pool")
+        self._stage = stage
+        self._names = Names(self, stage.name)
+        self._removal = stateful_removal(stage)
+        for context, table in TABLES.items():
+            self._table(context, table)
+        self._bus(COMMERCE_BUS)
+        self._bus(CARRIERS_BUS, [self._partner(carrier, account) for carrier, account in stage.partners.items()])
+        self._keys()
+        self._secrets()
+        ses.EmailIdentity(self, "Sender", identity=ses.Identity.email(stage.sender))
+        if stage.issuer is None:
+            self._user_pool()
+        else:
+            self._names.publish("issuer", stage.issuer.url)
+            self._names.publish("audience", ",".join(stage.issuer.audience))
+
+    def _table(self, context: str, table: Table) -> None:
+        made = dynamodb.TableV2(
+            self,
+            f"{context.capitalize()}Table",
+            table_name=self._names.of(context),
+            partition_key=_text("pk"),
+            sort_key=_text("sk"),
+            billing=dynamodb.Billing.on_demand(),
+            dynamo_stream=dynamodb.StreamViewType.NEW_IMAGE if table.publishes else None,
+            global_secondary_indexes=[
+                dynamodb.GlobalSecondaryIndexPropsV2(
+                    index_name=name,
+                    partition_key=_text(index.partition),
+                    sort_key=_text(index.sort),
+                    projection_type=(
+                        dynamodb.ProjectionType.INCLUDE if index.includes else dynamodb.ProjectionType.KEYS_ONLY
+                    ),
+                    non_key_attributes=list(index.includes) or None,
+                )
+                for name, index in table.indexes.items()
+            ],
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            time_to_live_attribute="ttl",
+            deletion_protection=self._stage.stateful_retained,
+            removal_policy=self._removal,
+        )
+        if made.table_stream_arn is not None:
+            self._names.publish(f"streams/{context}", made.table_stream_arn)
+        CfnOutput(self, f"{context.capitalize()}TableName", value=self._names.of(context))
+
+    def _bus(self, bus: str, statements: list[iam.PolicyStatement] | None = None) -> None:
+        events.CfnEventBus(
+            self,
+            f"{bus.capitalize()}Bus",
+            name=self._names.of(bus),
+            policy=iam.PolicyDocument(statements=statements).to_json() if statements else None,
+        ).apply_removal_policy(self._removal)
+        CfnOutput(self, f"{bus.capitalize()}BusName", value=self._names.of(bus))
+
+    def _partner(self, carrier: str, account: str) -> iam.PolicyStatement:
+        return iam.PolicyStatement(
+            sid=f"Carrier{carrier.capitalize()}",
+            principals=[iam.AccountPrincipal(account)],
+            actions=["events:PutEvents"],
+            resources=[self._names.bus_arn(CARRIERS_BUS)],
+            conditions={"StringEquals": {"events:source": f"carrier.{carrier}"}},
+        )
+
+    def _keys(self) -> None:
+        data = kms.Key(
+            self,
+            "DataKey",
+            alias=self._names.of("data"),
+            description="Wraps the data key of every person",
+            enable_key_rotation=True,
+            removal_policy=self._removal,
+        )
+        mac = kms.Key(
+            self,
+            "MacKey",
+            alias=self._names.of("mac"),
+            description="Vouches for order tokens",
+            key_spec=kms.KeySpec.HMAC_256,
+            key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
+            removal_policy=self._removal,
+        )
+        self._names.publish("data-key-arn", data.key_arn)
+        self._names.publish("mac-key-arn", mac.key_arn)
+
+    def _secrets(self) -> None:
+        sandbox = secrets.Secret(
+            self,
+            "SandboxCallbackKey",
+            secret_name=self._names.of("sandbox-callback-key"),
+            description="Signs the callbacks of the payment provider sandbox",
+            generate_secret_string=secrets.SecretStringGenerator(password_length=48, exclude_punctuation=True),
+            removal_policy=self._removal,
+        )
+        self._names.publish("sandbox-secret-arn", sandbox.secret_arn)
+        CfnOutput(self, "SandboxSecretArn", value=sandbox.secret_arn)
+
+    def _user_pool(self) -> None:
+        pool = cognito.UserPool(
+            self,
+            "Users",
+            user_pool_name=self._names.of("users"),
+            sign_in_aliases=cognito.SignInAliases(email=True),
+            self_sign_up_enabled=True,
+            auto_verify=cognito.AutoVerifiedAttrs(email=True),
+            password_policy=cognito.PasswordPolicy(
+                min_length=12, require_digits=True, require_lowercase=True, require_symbols=True, require_uppercase=True
+            ),
+            mfa=cognito.Mfa.OPTIONAL,
+            mfa_second_factor=cognito.MfaSecondFactor(otp=True, sms=False),
+            account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
+            deletion_protection=self._stage.stateful_retained,
+            removal_policy=self._removal,
+        )
+        client = pool.add_client(
+            "Shop",
+            user_pool_client_name=self._names.of("shop"),
+            auth_flows=cognito.AuthFlow(
+                user_srp=True,
+                user_password=self._stage.password_sign_in,
+                admin_user_password=self._stage.password_sign_in,
+            ),
+            prevent_user_existence_errors=True,
+            disable_o_auth=True,
+        )
+        for group in GROUPS:
+            cognito.CfnUserPoolGroup(
+                self, f"{group.capitalize()}Group", user_pool_id=pool.user_pool_id, group_name=group
+            )
+        issuer = f"https://cognito-idp.{self.region}.{self.url_suffix}/{pool.user_pool_id}"
+        self._names.publish("issuer", issuer)
+        self._names.publish("audience", client.user_pool_client_id)
+        CfnOutput(self, "UserPoolId", value=pool.user_pool_id)
+        CfnOutput(self, "UserPoolClientId", value=client.user_pool_client_id)
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

@@ -1,0 +1,326 @@
+"""HTTP entry of every context: the routes of one function, their callers, and problems by type.
+
+A context's ``api.py`` builds one `Api` and registers its routes; a handler parses with `body`, calls
+one use case and returns what it says. Powertools' resolver does the routing; validation is done with
+the context's own pydantic models, because the resolver's own costs a cold start twice as much.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from commerce import telemetry
+from commerce.access import ROUTES
+from commerce.errors import CommerceError, FieldError, Forbidden, Invalid, Malformed, TooLarge, Unauthenticated
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler import Response
+
+T = TypeVar("T", bound=BaseModel)
+Answer = tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
+
+LARGEST_BODY = 256 * 1024
+"""Bytes; the largest real order (704 lines) takes about 60 KB."""
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class IdempotencyKeyMissing(Malformed):
+    """A route that has one effect per key was called without one."""
+
+    slug = "idempotency-key-missing"
+    title = "This route needs the header Idempotency-Key"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls.
+
+    Attributes
+    ----------
+    subject
+        The issuer's ``sub`` claim; empty for an open route.
+    groups
+        The platform's groups the caller is in.
+    """
+
+    subject: str
+    groups: frozenset[str]
+
+    def is_staff(self, *groups: str) -> bool:
+        """Return whether the caller is in one of ``groups``."""
+        return bool(self.groups & set(groups))
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What the API reference says of a route (`tools.openapi`).
+
+    Attributes
+    ----------
+    summary
+        One sentence.
+    request, response
+        Models of the bodies, if there are any.
+    status
+        Of the answer when all is well.
+    query
+        Query parameter -> description.
+    headers
+        Request header -> (description, required).
+    """
+
+    summary: str
+    request: type[BaseModel] | None = None
+    response: type[BaseModel] | None = None
+    status: int = 200
+    query: Mapping[str, str] | None = None
+    headers: Mapping[str, tuple[str, bool]] | None = None
+
+
+class Request:
+    """One call as a route's function sees it."""
+
+    def __init__(self, event: Mapping[str, Any]) -> None:
+        self._event = event
+        self.route: str = event["requestContext"].get("routeKey", event.get("routeKey", ""))
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """Path parameters, URL-decoded by the gateway."""
+        return self._event.get("pathParameters") or {}
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Query parameters; a repeated one has its values joined by commas."""
+        return self._event.get("queryStringParameters") or {}
+
+    def header(self, name: str) -> str | None:
+        """Return a header, whatever the case of its name."""
+        headers = self._event.get("headers") or {}
+        found = headers.get(name.lower())
+        if found is None:
+            found = next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+        return found
+
+    @property
+    def raw_body(self) -> bytes:
+        """The body as sent.
+
+        Raises
+        ------
+        TooLarge
+            It is longer than `LARGEST_BODY`.
+        """
+        text = self._event.get("body") or ""
+        raw = base64.b64decode(text) if self._event.get("isBase64Encoded") else text.encode()
+        if len(raw) > LARGEST_BODY:
+            raise TooLarge(f"at most {LARGEST_BODY} bytes")
+        return raw
+
+    def body(self, model: type[T]) -> T:
+        """Return the JSON body as ``model``.
+
+        Raises
+        ------
+        Malformed
+            It is not a JSON object.
+        Invalid
+            A field is missing or wrong; the error names each.
+        """
+        try:
+            data = json.loads(self.raw_body)
+        except ValueError as error:
+            raise Malformed("the body is not JSON") from error
+        if not isinstance(data, dict):
+            raise Malformed("the body is not a JSON object")
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            raise Invalid(fields=field_errors(error)) from error
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls, by the claims that the authoriser verified."""
+        context = self._event["requestContext"].get("authorizer") or {}
+        claims = (context.get("jwt") or {}).get("claims") or {}
+        return Caller(claims.get("sub", ""), _groups(claims))
+
+    @property
+    def idempotency_key(self) -> str:
+        """The header ``Idempotency-Key``: 1 to 255 visible ASCII characters.
+
+        Raises
+        ------
+        IdempotencyKeyMissing
+            It is not there.
+        Malformed
+            It is there but empty, too long or has other characters.
+        """
+        key = self.header("Idempotency-Key")
+        if key is None:
+            raise IdempotencyKeyMissing
+        if not _KEY.fullmatch(key):
+            raise Malformed("Idempotency-Key takes 1 to 255 visible ASCII characters")
+        return key
+
+
+class Api:
+    """The routes of one function.
+
+    Parameters
+    ----------
+    function
+        Name in the route table: only routes given to it there can be registered.
+    """
+
+    def __init__(self, function: str) -> None:
+        from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+
+        self._function = function
+        self._resolver = APIGatewayHttpResolver()
+        self._resolver.exception_handler(Exception)(_unknown)
+        self._resolver.exception_handler(CommerceError)(_problem)
+
+    def route(self, key: str, use: Callable[[Request], Answer]) -> None:
+        """Serve route ``key`` (``POST /orders``) by ``use``, which returns status, body and headers."""
+        if ROUTES[key].function != self._function:
+            raise ValueError(f"{key} belongs to {ROUTES[key].function}")
+        method, path = key.split(" ", 1)
+
+        def run(**_: str) -> Response[str]:
+            request = Request(self._resolver.current_event.raw_event)
+            authorise(key, request.caller)
+            answer = use(request)
+            headers = answer[2] if len(answer) == 3 else {}
+            return _respond(answer[0], answer[1], headers)
+
+        self._resolver.route(re.sub(r"{(\w+)}", r"<\1>", path), method=method)(run)
+
+    def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """Answer one call of the HTTP API (payload format 2.0)."""
+        return self._resolver.resolve(event, context)
+
+
+def authorise(key: str, caller: Caller) -> None:
+    """Refuse a caller whom the route table does not let in.
+
+    Raises
+    ------
+    Unauthenticated
+        The route needs a sign-in and there is none.
+    Forbidden
+        The caller is in none of the route's groups.
+    """
+    route = ROUTES[key]
+    if not route.signed_in:
+        return
+    if not caller.subject:
+        raise Unauthenticated()
+    if not caller.groups & route.groups:
+        raise Forbidden(f"this needs one of the groups {', '.join(sorted(route.groups))}")
+
+
+def field_errors(error: ValidationError) -> list[FieldError]:
+    """Return pydantic's errors as the platform's, with dotted field names."""
+    return [
+        FieldError(".".join(str(part) for part in one["loc"]) or "body", _code(one["type"]), one["msg"])
+        for one in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def cursor(position: Mapping[str, Any] | None) -> str | None:
+    """Return where a list goes on, as an opaque text."""
+    if position is None:
+        return None
+    return base64.urlsafe_b64encode(json.dumps(position, separators=(",", ":")).encode()).rstrip(b"=").decode()
+
+
+def read_cursor(text: str | None, partition: str = "pk", scope: str | None = None) -> dict[str, Any] | None:
+    """Return the position that `cursor` packed.
+
+    Parameters
+    ----------
+    text
+        The query parameter, or None for the first page.
+    partition, scope
+        The position must lie in this partition, so that no cursor leads into another's list.
+
+    Raises
+    ------
+    Malformed
+        It is not one of ours, or of another list.
+    """
+    if not text:
+        return None
+    try:
+        position = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError) as error:
+        raise Malformed("the cursor is not one of ours") from error
+    flat = isinstance(position, dict) and all(isinstance(value, str) for value in position.values())
+    if not flat or (scope is not None and position.get(partition) != scope):
+        raise Malformed("the cursor is of another list")
+    return dict(position)
+
+
+def page_size(query: Mapping[str, str], most: int = 100, usual: int = 25) -> int:
+    """Return the query parameter ``limit``, between 1 and ``most``.
+
+    Raises
+    ------
+    Invalid
+        It is no such number.
+    """
+    text = query.get("limit", str(usual))
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= most:
+        raise Invalid(fields=[FieldError("limit", "out-of-range", f"a number from 1 to {most}")])
+    return int(text)
+
+
+def with_etag(request: Request, version: object, body: Any) -> Answer:
+    """Answer a polled thing: 304 without a body when the caller has this version already."""
+    tag = f'"{version}"'
+    given = request.header("If-None-Match") or ""
+    if tag in [one.strip().removeprefix("W/") for one in given.split(",")]:
+        return 304, None, {"ETag": tag}
+    return 200, body, {"ETag": tag, "Cache-Control": "private, no-cache"}
+
+
+def _groups(claims: Mapping[str, Any]) -> frozenset[str]:
+    # API Gateway hands a list claim over as the text "[customer ops]".
+    claim = claims.get("cognito:groups") or claims.get("groups") or ()
+    names = claim if isinstance(claim, list) else re.split(r"[\s,]+", str(claim).strip("[]")) if claim else ()
+    return frozenset(str(name).strip('"') for name in names if name)
+
+
+def _code(kind: str) -> str:
+    return {"missing": "required", "extra_forbidden": "unknown-field"}.get(kind, kind.replace("_", "-"))
+
+
+def _respond(status: int, body: Any, headers: Mapping[str, str]) -> Response[str]:
+    from aws_lambda_powertools.event_handler import Response
+
+    text = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    kind = "application/problem+json" if status >= 400 else "application/json"
+    return Response(
+        status_code=status, content_type=kind if body is not None else None, body=text, headers=dict(headers)
+    )
+
+
+def _problem(error: CommerceError) -> Response[str]:
+    if error.status >= 500:
+        telemetry.logger().exception("request failed")
+    return _respond(error.status, error.problem(), error.headers())
+
+
+def _unknown(error: Exception) -> Response[str]:
+    telemetry.logger().exception("unknown error")
+    return _respond(500, CommerceError().problem(), {})

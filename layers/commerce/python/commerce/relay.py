@@ -1,0 +1,66 @@
+"""The outbox relay: the handler between a context's table stream and the bus ``commerce``.
+
+The event source mapping's filter lets only images with an ``outbox`` through. Stream batches are
+ordered, so the first record that cannot be published is reported and everything from it on comes
+again; consumers take duplicates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from commerce import aws, outbox, settings, telemetry
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+_PUT_EVENTS_ENTRIES = 10
+"""Entries in one PutEvents call (EventBridge service quota)."""
+
+
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Publish the events of a batch of stream records."""
+    failed = publish(event["Records"], aws.events(), settings.env("BUS_NAME"))
+    return {"batchItemFailures": [{"itemIdentifier": failed}] if failed else []}
+
+
+def publish(records: list[Mapping[str, Any]], client: EventBridgeClient, bus: str) -> str | None:
+    """Put every event of ``records`` on ``bus``.
+
+    Returns
+    -------
+    str or None
+        The sequence number of the first record with an event that was not taken: the stream
+        delivers it and all after it again.
+    """
+    entries = list(_entries(records, bus))
+    for at in range(0, len(entries), _PUT_EVENTS_ENTRIES):
+        batch = entries[at : at + _PUT_EVENTS_ENTRIES]
+        answer = client.put_events(Entries=[entry for _, entry in batch])
+        if answer["FailedEntryCount"]:
+            for (sequence, _), result in zip(batch, answer["Entries"], strict=True):
+                if "ErrorCode" in result:
+                    telemetry.logger().error(
+                        "event not taken", extra={"code": result["ErrorCode"], "sequence": sequence}
+                    )
+                    return sequence
+    return None
+
+
+def _entries(records: list[Mapping[str, Any]], bus: str) -> Iterator[tuple[str, Any]]:
+    for record in records:
+        packed = record["dynamodb"].get("NewImage", {}).get("outbox", {}).get("S")
+        if not packed:
+            continue
+        for event in outbox.unpack(packed):
+            yield (
+                record["dynamodb"]["SequenceNumber"],
+                {
+                    "EventBusName": bus,
+                    "Source": event["source"],
+                    "DetailType": event["type"],
+                    "Detail": json.dumps(event["detail"], ensure_ascii=False),
+                },
+            )

@@ -1,0 +1,198 @@
+"""Where the emulator falls short of AWS: each difference, and the lines that take it away.
+
+A mend replaces a piece of one function's source with another before the emulator starts. It insists on finding the
+piece exactly once, so that a version in which upstream changed the place is noticed at start and not in a run.
+``tests/integration/test_localcloud_mends.py`` shows for each mend that it is needed and that it works.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import textwrap
+from dataclasses import dataclass
+
+
+class MendDoesNotFit(Exception):
+    """The emulator's source is not what the mend was written for: look at what upstream changed."""
+
+
+@dataclass(frozen=True)
+class Mend:
+    """One difference from AWS and its repair.
+
+    Parameters
+    ----------
+    name
+        What the mend is called in tests and in ``LOCALCLOUD_WITHOUT``.
+    why
+        What AWS does and the emulator does not.
+    module, target
+        Where the piece stands: a function, ``Class.method``, or a module-level string.
+    pieces
+        Pairs of text, each found exactly once in the target's source (its first line unindented) and replaced.
+    """
+
+    name: str
+    why: str
+    module: str
+    target: str
+    pieces: tuple[tuple[str, str], ...]
+
+
+# A line a handler cannot print by accident: what the worker writes to its log after each invocation.
+_END_OF_LOG = "\\x1eend of log"
+
+MENDS: tuple[Mend, ...] = (
+    Mend(
+        name="error_type_in_worker",
+        why=(
+            "AWS reports the class name of a function's exception, and keeps the execution environment after it. "
+            "The emulator's worker says only the message, and is killed. Here the worker answers a raised exception "
+            "as a result that carries the type; error_type_in_answer turns it back into an error."
+        ),
+        module="ministack.core.lambda_runtime",
+        target="_PYTHON_WORKER_SCRIPT",
+        pieces=(
+            (
+                """json.dumps({"status": "error", "error": str(e), "trace": traceback.format_exc()})""",
+                """json.dumps({"status": "ok", "raised": {"errorType": type(e).__name__, """
+                """"errorMessage": str(e), "stackTrace": traceback.format_exc().splitlines()}})""",
+            ),
+        ),
+    ),
+    Mend(
+        name="error_type_in_answer",
+        why="The other half of error_type_in_worker: errorType is the exception's class name, not Runtime.HandlerError.",
+        module="ministack.services.lambda_svc",
+        target="_execute_function_warm",
+        pieces=(
+            (
+                """        if result.get("status") == "ok":\n""",
+                """        if "raised" in result:\n"""
+                """            raised = result["raised"]\n"""
+                """            return {"body": raised, "error": True, "function_error": "Unhandled",\n"""
+                """                    "log": "\\n".join(filter(None, [result.get("log", ""), *raised["stackTrace"]]))}\n"""
+                """        if result.get("status") == "ok":\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="callback_task_fails",
+        why=(
+            "On AWS a .waitForTaskToken task fails when the function it calls raises. The emulator swallows the error "
+            "and waits out the task's timeout."
+        ),
+        module="ministack.services.stepfunctions",
+        target="_invoke_with_callback",
+        pieces=(
+            (
+                """        except _ExecutionError:\n            pass\n""",
+                """        except _ExecutionError:\n            _task_tokens.pop(token, None)\n            raise\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="task_token_length",
+        why=(
+            "A task token of AWS has several hundred characters (1,024 at the most); the emulator's has 36, so that "
+            "an item that holds one would be counted too small."
+        ),
+        module="ministack.services.stepfunctions",
+        target="_execute_task",
+        pieces=(
+            (
+                """        ctx["Task"] = {"Token": new_uuid()}\n""",
+                """        ctx["Task"] = {"Token": new_uuid().ljust(1024, "A")}\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="caller_in_user_agent",
+        why="The function's name goes into the SDK's user agent, so that the recorder can tell who made a call.",
+        module="ministack.core.lambda_runtime",
+        target="_PYTHON_WORKER_SCRIPT",
+        pieces=(
+            (
+                """    os.environ.update(env)\n""",
+                """    os.environ.update(env)\n"""
+                """    os.environ.setdefault("AWS_SDK_UA_APP_ID", init.get("function_name", "")[:50])\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="end_of_log_in_worker",
+        why=(
+            "After each invocation the emulator waits 50 ms for log lines that may never come, which every invocation "
+            "of a silent function pays. Here the worker says where its log ends; end_of_log_awaited waits for that."
+        ),
+        module="ministack.core.lambda_runtime",
+        target="_PYTHON_WORKER_SCRIPT",
+        pieces=(
+            (
+                """        _real_stdout.flush()\n\nrun()\n""",
+                f"""        sys.stderr.write("{_END_OF_LOG}\\n")\n"""
+                """        sys.stderr.flush()\n        _real_stdout.flush()\n\nrun()\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="end_of_log_awaited",
+        why="The other half of end_of_log_in_worker.",
+        module="ministack.core.lambda_runtime",
+        target="Worker._drain_stderr_bounded",
+        pieces=(
+            (
+                """            lines.append(self._stderr_queue.get_nowait())\n            last_received_at = time.time()\n""",
+                """            line = self._stderr_queue.get(timeout=hard_cap - elapsed)\n"""
+                f"""            if line == "{_END_OF_LOG}":\n                break\n            lines.append(line)\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="layer_unpacked_once",
+        why="The emulator unpacks every layer for every process: 40 MB and 0.3 s of each cold start.",
+        module="ministack.core.lambda_runtime",
+        target="Worker._spawn",
+        pieces=(
+            (
+                """            if layer_data:\n                layer_dir = os.path.join(""",
+                """            if layer_data:\n                from tools.localcloud.layers import unpacked_once\n\n"""
+                """                layers_dirs.append(unpacked_once(layer_data))\n"""
+                """                continue\n                layer_dir = os.path.join(""",
+            ),
+        ),
+    ),
+)
+
+
+def _source(module: object, target: str) -> tuple[object, str, str]:
+    owner_name, _, name = target.rpartition(".")
+    owner = getattr(module, owner_name) if owner_name else module
+    subject = getattr(owner, name)
+    source = subject if isinstance(subject, str) else textwrap.dedent(inspect.getsource(subject))
+    return owner, name, source
+
+
+def apply(mend: Mend) -> None:
+    """Replace the mend's target in the running emulator.
+
+    Raises
+    ------
+    MendDoesNotFit
+        A piece is not in the target exactly once.
+    """
+    module = importlib.import_module(mend.module)
+    owner, name, source = _source(module, mend.target)
+    text = isinstance(getattr(owner, name), str)
+    for old, new in mend.pieces:
+        if source.count(old) != 1:
+            message = f"{mend.name}: {mend.module}.{mend.target} has the text to mend {source.count(old)} times:\n{old}"
+            raise MendDoesNotFit(message)
+        source = source.replace(old, new)
+    if text:
+        setattr(owner, name, source)
+        return
+    scope: dict[str, object] = {}
+    exec(compile(source, f"<mend {mend.name}>", "exec"), vars(module), scope)  # noqa: S102 - upstream's source, mended
+    setattr(owner, name, scope[name])
