@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 SOURCE_COUNTRIES = {
     "Australia": "AU",
     "Austria": "AT",

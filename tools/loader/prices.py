@@ -46,8 +46,8 @@ def infer_entries(sku: str, observations: Iterable[Observation]) -> tuple[PriceE
     """Return the price steps of ``sku`` that agree with the most invoices.
 
     Of all ways to give each observed quantity one observed price or none, such that prices never rise
-    with quantity, the one is taken that the most invoices paid; of several, the cheapest at the
-    smallest quantities. The first step counts from one unit on.
+    with quantity, the one is taken that the most invoices paid; of several, the first by quantity and
+    price. The first step counts from one unit on.
     """
     best: list[tuple[int, tuple[Observation, ...]]] = [(0, ())]
     ordered = sorted(observations, key=lambda seen: (seen.quantity, seen.unit_price))

@@ -22,7 +22,7 @@ HEADER = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "U
 CARRIAGE = frozenset({"POST", "DOT", "C2"})
 """What the shop charged for postage and carriage. The platform charges shipping itself: no line of an order."""
 
-_GOODS = re.compile(r"\d{5}[A-Z]{0,2}|DCGS[0-9A-Z]{4,5}")
+_GOODS = re.compile(r"[0-9]{5}[A-Z]{0,2}|DCGS[0-9A-Z]{4,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def to_row(fields: Mapping[str, str]) -> Row:
 
 
 def write_gzip(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write a gzipped CSV file that is the same byte for byte whenever it is written."""
+    """Write a gzipped CSV file; no time and no name are in it, so that the same rows give the same file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

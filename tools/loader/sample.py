@@ -21,6 +21,9 @@ from tools.loader.stock import Demand, StockLevel, opening_stock
 
 DATA = Path(__file__).parents[2] / "data"
 
+MOST_PIECES = 10_000
+"""What the platform takes of a SKU in one order; one invoice of the source has 74,215 of one (and cancels it)."""
+
 MERCHANTS = {"mer_hearts": "Heart & Home", "mer_lanterns": "Lantern Works", "mer_parlour": "The Parlour"}
 OTHERS_GOODS = 125
 """One product in so many is one of the other two merchants'; the first one has the rest.
@@ -31,12 +34,17 @@ A parcel holds one merchant's goods, so that with equal shares hardly any order 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product of the catalogue; ``tax_class`` is ``standard`` throughout, the source knows no other."""
+    """A product of the catalogue.
+
+    The source says nothing of tax: every product has the United Kingdom's standard rate of 2011 (hundredths
+    of a per cent), and prices include it, so that an order's lines add up to what was paid.
+    """
 
     sku: str
     title: str
     merchant_id: str
-    tax_class: str = "standard"
+    tax_rate_bp: int = 2000
+    tax_inclusive: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +268,7 @@ def _faults(lines: Sequence[Mapping[str, Any]], products: set[str], prices: Pric
     seen: set[str] = set()
     for at, line in enumerate(lines):
         sku, quantity, asked = line["sku"], line["quantity"], line["unit_price"]
-        if quantity <= 0:
+        if not 0 < quantity <= MOST_PIECES:
             yield Fault(f"lines.{at}.quantity", "out of range")
         if sku in seen:
             yield Fault(f"lines.{at}.sku", "duplicate")

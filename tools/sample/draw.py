@@ -4,7 +4,7 @@
 
 Writes ``sample.csv.gz`` (rows of 500 invoices in the order in which they are played, then of the
 cancellations of their customers) and ``prices.csv.gz`` (what everybody paid that day for what the
-sample orders). The same source gives the same files, byte for byte.
+sample orders). The same source gives the same rows in the same order.
 
 The first 200 invoices hold all kinds, and so do the other 300: the quotas of `STRATA`. Inside a stratum
 invoices are drawn by the hash of their customer and number. Ordinary baskets are drawn up to

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
-from commerce.errors import CommerceError, Unavailable
+from commerce.errors import CommerceError, Malformed, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -67,6 +67,13 @@ class Contended(Unavailable):
     """Others write the same items at this moment; the same transaction may go through in a moment."""
 
     slug = "contended"
+
+
+class BadPosition(Malformed):
+    """A list cannot go on where it was asked to: the cursor was made up."""
+
+    slug = "bad-cursor"
+    title = "The cursor is not one of ours"
 
 
 @dataclass(frozen=True)
@@ -294,6 +301,11 @@ class Table:
             Items read at the most (before ``only``).
         start
             `Page.next` of the page before.
+
+        Raises
+        ------
+        BadPosition
+            ``start`` is no key of this table or index.
         """
         names = _Names()
         built = names.builder.build_expression(key, is_key_condition=True)
@@ -316,7 +328,12 @@ class Table:
             request["Limit"] = limit
         if start is not None:
             request["ExclusiveStartKey"] = dump(start)
-        answer = self._client.query(**request)
+        try:
+            answer = self._client.query(**request)
+        except self._client.exceptions.ClientError as error:
+            if start is not None and error.response["Error"]["Code"] == "ValidationException":
+                raise BadPosition() from error
+            raise
         last = answer.get("LastEvaluatedKey")
         return Page([load(raw) for raw in answer["Items"]], load(last) if last else None)
 
@@ -361,7 +378,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value)
     if isinstance(value, Binary):
-        return bytes(value)
+        binary: Any = value  # its __bytes__ is missing in the stubs
+        return bytes(binary)
     if isinstance(value, list):
         return [_plain(one) for one in value]
     if isinstance(value, dict):

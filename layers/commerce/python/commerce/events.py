@@ -106,6 +106,7 @@ class Fulfilment(BaseModel):
     warehouse_id: Annotated[str, Field(examples=["GB-DAV"])]
     merchant_id: Annotated[str, Field(examples=["mer_hearts"])]
     lines: Annotated[list[Line], Field(min_length=1)]
+    value: Annotated[int | None, Field(ge=0, description="Charges of its lines, in minor units, where known.")] = None
 
 
 class FulfilmentRequested(OrderEvent):
@@ -204,7 +205,7 @@ class ReplenishmentRaised(Event):
 
     context: ClassVar[str] = "inventory"
 
-    replenishment_id: str
+    replenishment_id: Annotated[str, Field(examples=["rep_019360d5a1b27c3e8f0123456789abcd"])]
     sku: Sku
     warehouse_id: str
     quantity: Quantity

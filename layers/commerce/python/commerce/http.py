@@ -262,10 +262,11 @@ def read_cursor(text: str | None, partition: str = "pk", scope: str | None = Non
     if not text:
         return None
     try:
-        position = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        padded = text + "=" * (-len(text) % 4)
+        position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError) as error:
         raise Malformed("the cursor is not one of ours") from error
-    flat = isinstance(position, dict) and all(isinstance(value, str) for value in position.values())
+    flat = isinstance(position, dict) and position and all(isinstance(one, str) for one in position.values())
     if not flat or (scope is not None and position.get(partition) != scope):
         raise Malformed("the cursor is of another list")
     return dict(position)

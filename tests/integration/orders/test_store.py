@@ -1,0 +1,198 @@
+"""The orders table on a simulated DynamoDB: conditions, pages, indexes, sizes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from commerce.clock import rfc3339
+from commerce.dynamo import Table, dump
+from commerce.events import OrderPlaced
+from orders import model
+from orders.model import Line, NoSuchOrder, NumberTaken, Order, Revision, Shipment, Stage, Status, Wait, Windows, charge
+from orders.service.ports import Changed, Key, KeyUsed
+from orders.store import DynamoOrders
+from tests.integration.conftest import make_table
+from tests.unit.orders.fakes import NOW, offer
+
+WINDOWS = Windows(timedelta(days=7), timedelta(days=10), timedelta(days=7))
+NUMBER = "06064G0YZZ40"
+CUSTOMER = "019360d5-a1b2-7c3e-8f01-23456789abcd"
+
+
+@pytest.fixture
+def table(aws: None) -> Table:
+    client = make_table("orders", customer=("customer_id", "number"), open=("open_pk", "due"))
+    return Table(client, "orders")
+
+
+@pytest.fixture
+def store(table: Table) -> DynamoOrders:
+    return DynamoOrders(table)
+
+
+def order(number: str = NUMBER, **changes: Any) -> Order:
+    entry = model.Entry(model.Fact.PLACED, NOW, "buyer")
+    made = Order(
+        number,
+        Status.RECEIVED,
+        CUSTOMER,
+        CUSTOMER,
+        "GBP",
+        1530,
+        1,
+        "en-GB",
+        "Europe/London",
+        "GB",
+        NOW,
+        NOW + timedelta(days=1),
+    )
+    return replace(made, timeline=(entry,), **changes)
+
+
+def revision(lines: int = 1) -> Revision:
+    made = [
+        Line(n, f"SKU{n}", 6, 255, "mer_hearts", charge(6, 255, 2000, tax_inclusive=True)) for n in range(1, lines + 1)
+    ]
+    return Revision(1, CUSTOMER, b"\x00sealed", "2011-03-07-trade", made)
+
+
+def placed(made: Order) -> OrderPlaced:
+    return OrderPlaced(at=rfc3339(NOW), order_id=made.order_id, buyer=CUSTOMER, currency="GBP", total=1530, lines=1)
+
+
+def key(name: str = "key-1", digest: str = "d1") -> Key:
+    return Key(CUSTOMER, name, digest)
+
+
+@pytest.mark.parametrize("lines", [1, 100, 101, 704, 1000])
+def test_an_order_comes_back_as_it_was_stored(store: DynamoOrders, lines: int) -> None:
+    store.add(order(), revision(lines), key(), [placed(order())])
+    assert store.get(NUMBER) == order()
+    assert store.revision(NUMBER, 1) == revision(lines)
+    used = store.key_used(key())
+    assert used is not None
+    assert (used.order_id, used.digest) == (NUMBER, "d1")
+
+
+def test_a_key_has_one_effect_and_a_number_one_order(store: DynamoOrders) -> None:
+    store.add(order(), revision(), key(), [])
+    with pytest.raises(KeyUsed) as used:
+        store.add(order("0606TTTTTTT0"), revision(), key(), [])
+    assert used.value.order_id == NUMBER
+    with pytest.raises(NumberTaken):
+        store.add(order(), revision(), key("key-2"), [])
+    assert store.key_used(key("key-2")) is None
+    with pytest.raises(NoSuchOrder):
+        store.get("0606TTTTTTT0")
+
+
+def test_a_save_on_what_has_changed_is_refused(store: DynamoOrders) -> None:
+    store.add(order(), revision(), key(), [])
+    before = store.get(NUMBER)
+    after = model.start(before, "2026-11-23T12:00:00Z", NOW)
+    store.save(before, after, [])
+    assert store.get(NUMBER) == replace(after, version=2)
+    with pytest.raises(Changed):
+        store.save(before, after, [])
+
+
+def test_an_event_leaves_the_item_with_the_next_change(store: DynamoOrders, table: Table) -> None:
+    store.add(order(), revision(), key(), [placed(order())])
+    assert "outbox" in (table.get((f"ORDER#{NUMBER}", "HEAD")) or {})
+    before = store.get(NUMBER)
+    store.save(before, model.start(before, "2026-11-23T12:00:00Z", NOW), [])
+    assert "outbox" not in (table.get((f"ORDER#{NUMBER}", "HEAD")) or {})
+
+
+def lead_to_completion(store: DynamoOrders) -> None:
+    """The whole way of an order, change by change."""
+
+    def step(change: Any) -> None:
+        before = store.get(NUMBER)
+        store.save(before, change(before), [])
+
+    shipment = Shipment(f"{NUMBER}-1", "GB-DAV", "mer_hearts")
+    gone = replace(shipment, status="dispatched", carrier="generic", waybill="GX0000000123")
+    scans = [
+        model.Entry(f"scan:{one}", NOW, "carrier", f"{NUMBER}-1")
+        for one in ("picked_up", "in_transit", "out_for_delivery")
+    ]
+    facts = [model.Entry(one, NOW, "shipping", f"{NUMBER}-1") for one in ("slip_released", "packed", "dispatched")]
+    step(lambda it: model.start(it, "2026-11-23T12:00:00.123Z", NOW))
+    step(lambda it: model.hold(it, [shipment], NOW))
+    step(lambda it: model.pay(it, "pay_06064G0YZZ40_5f0c9a1122", NOW))
+    step(lambda it: model.ship(it, gone, facts, WINDOWS, NOW))
+    step(lambda it: model.ship(it, replace(gone, status="out_for_delivery"), scans, WINDOWS, NOW))
+    done = [model.Entry("delivered", NOW, "carrier", f"{NUMBER}-1")]
+    step(lambda it: model.ship(it, replace(gone, status="delivered"), done, WINDOWS, NOW))
+    step(lambda it: model.accept(it, "buyer", NOW))
+    step(lambda it: model.complete(it, NOW))
+
+
+def test_the_header_of_a_completed_order_still_fits_one_write_unit(store: DynamoOrders, table: Table) -> None:
+    store.add(order(), revision(), key(), [])
+    lead_to_completion(store)
+    item = table.get((f"ORDER#{NUMBER}", "HEAD"))
+    assert item is not None
+    assert store.get(NUMBER).status is Status.COMPLETED
+    assert size(dump(item)) <= 1024
+    assert "open_pk" not in item
+
+
+def size(value: Any) -> int:
+    """Bytes of an item in DynamoDB's typed JSON, as DynamoDB counts them (developer guide, item sizes)."""
+    if isinstance(value, dict):
+        if set(value) == {"M"}:
+            return 3 + sum(len(name) + size(inner) + 1 for name, inner in value["M"].items())
+        if set(value) == {"L"}:
+            return 3 + sum(size(inner) + 1 for inner in value["L"])
+        if set(value) <= {"S", "N", "B", "BOOL"} and len(value) == 1:
+            [(kind, inner)] = value.items()
+            if kind == "N":
+                return (len(inner) + 1) // 2 + 1
+            return 1 if kind == "BOOL" else len(inner.encode() if kind == "S" else inner)
+        return sum(len(name) + size(inner) for name, inner in value.items())
+    raise TypeError(value)
+
+
+def test_open_orders_are_listed_by_stage_and_due_time(store: DynamoOrders) -> None:
+    numbers = [f"0606{n:08d}" for n in range(20)]
+    for n, number in enumerate(numbers):
+        store.add(order(number, due=NOW + timedelta(minutes=n)), revision(), key(number), [])
+    found, position = [], None
+    while True:
+        page = store.open(Stage.DISPATCH, 3, position)
+        found += [one.order_id for one in page.orders]
+        position = page.next
+        if position is None:
+            break
+    assert sorted(found) == numbers
+    assert sorted(store.overdue(Stage.DISPATCH, NOW + timedelta(minutes=5))) == numbers[:5]
+    assert list(store.overdue(Stage.DELIVERY, NOW + timedelta(days=9))) == []
+
+
+def test_a_customer_sees_his_orders_newest_first_page_by_page(store: DynamoOrders) -> None:
+    numbers = [f"0606{n:08d}" for n in range(5)]
+    for number in numbers:
+        store.add(order(number), revision(), key(number), [])
+    store.add(order("060700000000", customer_id="other", buyer="other"), revision(), key("other"), [])
+    page = store.of_customer(CUSTOMER, 3, None)
+    rest = store.of_customer(CUSTOMER, 3, page.next)
+    assert [one.order_id for one in [*page.orders, *rest.orders]] == numbers[::-1]
+    assert rest.next is None
+
+
+def test_waits_and_offers(store: DynamoOrders) -> None:
+    assert store.token(NUMBER, Wait.PAYMENT) is None
+    store.put_wait(NUMBER, Wait.PAYMENT, "one", [])
+    store.put_wait(NUMBER, Wait.PAYMENT, "two", [placed(order())])
+    assert store.token(NUMBER, Wait.PAYMENT) == "two"
+    new, old = offer(version=5), offer(version=4, unit_price=1)
+    store.put(new)
+    store.put(old)
+    assert store.find(["85123A", "nothing"], "GBP") == {"85123A": new}
+    assert store.find(["85123A"], "CNY") == {}

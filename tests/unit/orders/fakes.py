@@ -1,0 +1,179 @@
+"""In-memory collaborators of the orders use cases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from commerce.clock import FixedClock
+from commerce.events import Event, Offer, Price
+from commerce.vault import Forgotten
+from orders.model import STAGES, NoSuchOrder, NumberTaken, Order, Revision, Stage, Wait
+from orders.service.ports import Changed, Key, KeyUsed, OrderList
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+class FakeOrders:
+    """Headers, revisions, keys and waits in dicts, with the store's conditions."""
+
+    def __init__(self) -> None:
+        self.headers: dict[str, Order] = {}
+        self.revisions: dict[tuple[str, int], Revision] = {}
+        self.keys: dict[tuple[str, str], KeyUsed] = {}
+        self.waits: dict[tuple[str, Wait], str] = {}
+        self.events: list[Event] = []
+        self.saves = 0
+        self.interfere: list[Any] = []
+
+    def add(self, order: Order, revision: Revision, key: Key, events: Sequence[Event]) -> None:
+        if (key.scope, key.key) in self.keys:
+            raise self.keys[key.scope, key.key]
+        if order.order_id in self.headers:
+            raise NumberTaken()
+        self.keys[key.scope, key.key] = KeyUsed(order.order_id, key.digest)
+        self.headers[order.order_id] = order
+        self.revisions[order.order_id, revision.number] = revision
+        self.events += events
+
+    def key_used(self, key: Key) -> KeyUsed | None:
+        return self.keys.get((key.scope, key.key))
+
+    def get(self, order_id: str) -> Order:
+        if order_id not in self.headers:
+            raise NoSuchOrder()
+        return self.headers[order_id]
+
+    def revision(self, order_id: str, number: int) -> Revision:
+        return self.revisions[order_id, number]
+
+    def save(self, before: Order, after: Order, events: Sequence[Event]) -> None:
+        if self.interfere:
+            self.interfere.pop(0)()
+        if self.headers[before.order_id] != before:
+            raise Changed()
+        self.headers[before.order_id] = replace(after, version=before.version + 1)
+        self.events += events
+        self.saves += 1
+
+    def put_wait(self, order_id: str, wait: Wait, token: str, events: Sequence[Event]) -> None:
+        self.waits[order_id, wait] = token
+        self.events += events
+
+    def token(self, order_id: str, wait: Wait) -> str | None:
+        return self.waits.get((order_id, wait))
+
+    def of_customer(self, customer_id: str, limit: int, position: dict[str, str] | None) -> OrderList:
+        return OrderList([one for one in self.headers.values() if one.customer_id == customer_id][:limit], None)
+
+    def open(self, stage: Stage, limit: int, position: dict[str, str] | None) -> OrderList:
+        return OrderList([one for one in self.headers.values() if STAGES.get(one.status) is stage][:limit], None)
+
+    def overdue(self, stage: Stage, now: datetime) -> Iterator[str]:
+        for order in list(self.headers.values()):
+            if STAGES.get(order.status) is stage and order.due is not None and order.due < now:
+                yield order.order_id
+
+    def told(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class FakeOffers:
+    def __init__(self, *offers: Offer) -> None:
+        self.offers = {(offer.sku, offer.currency): offer for offer in offers}
+
+    def find(self, skus: Iterable[str], currency: str) -> dict[str, Offer]:
+        return {sku: self.offers[sku, currency] for sku in skus if (sku, currency) in self.offers}
+
+    def put(self, offer: Offer) -> None:
+        self.offers[offer.sku, offer.currency] = offer
+
+
+class FakeVault:
+    """Seals by writing JSON: enough to see who may open what."""
+
+    def __init__(self) -> None:
+        self.cards: dict[str, dict[str, Any]] = {}
+        self.subjects: set[str] = set()
+
+    def seal(self, subject: str, data: Mapping[str, Any], *, create: bool = True) -> bytes:
+        self.subjects.add(subject)
+        return json.dumps([subject, data]).encode()
+
+    def open(self, subject: str, sealed: bytes) -> dict[str, Any]:
+        if subject not in self.subjects:
+            raise Forgotten()
+        owner, data = json.loads(sealed)
+        assert owner == subject
+        return dict(data)
+
+    def contact(self, subject: str) -> dict[str, Any] | None:
+        return self.cards.get(subject)
+
+    def put_contact(self, subject: str, card: Mapping[str, Any], *, replace: bool) -> None:
+        self.subjects.add(subject)
+        if replace or subject not in self.cards:
+            self.cards[subject] = dict(card)
+
+
+class FakeRuns:
+    """Executions: what was started and how tokens were answered."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.succeeded: list[str] = []
+        self.failed: list[tuple[str, str]] = []
+
+    def start(self, order_id: str) -> None:
+        if order_id not in self.started:
+            self.started.append(order_id)
+
+    def succeed(self, token: str) -> None:
+        self.succeeded.append(token)
+
+    def fail(self, token: str, error: str) -> None:
+        self.failed.append((token, error))
+
+
+def clock() -> FixedClock:
+    return FixedClock(NOW)
+
+
+def offer(sku: str = "85123A", unit_price: int = 255, **changes: Any) -> Offer:
+    price = Price(
+        price_list="2011-03-07-trade",
+        valid_from="2011-03-07T00:00:00.000Z",
+        valid_until="2027-01-01T00:00:00.000Z",
+        min_quantity=1,
+        unit_price=unit_price,
+    )
+    fields: dict[str, Any] = {
+        "sku": sku,
+        "currency": "GBP",
+        "merchant_id": "mer_hearts",
+        "listed": True,
+        "tax_rate_bp": 2000,
+        "tax_inclusive": True,
+        "version": 1,
+        "prices": [price],
+    }
+    return Offer(**(fields | changes))
+
+
+def body(*lines: tuple[str, int, int], **changes: Any) -> dict[str, Any]:
+    wanted = lines or (("85123A", 6, 255),)
+    return {
+        "currency": "GBP",
+        "locale": "en-GB",
+        "time_zone": "Europe/London",
+        "price_list": "2011-03-07-trade",
+        "contact": {"name": "Ada Lovelace", "email": "ada@example.com"},
+        "address": {"country": "GB", "lines": ["12 St James's Square"], "city": "London", "postal_code": "SW1Y 4JH"},
+        "lines": [{"sku": sku, "quantity": quantity, "unit_price": price} for sku, quantity, price in wanted],
+    } | changes
+
+
+DAY = timedelta(days=1)
