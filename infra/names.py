@@ -50,9 +50,7 @@ class Names:
     def publish(self, name: str, value: str) -> None:
         """Publish what AWS named for the other stacks."""
         title = "".join(part.capitalize() for part in name.replace("/", "-").split("-"))
-        ssm.StringParameter(
-            self._stack, f"{title}Parameter", parameter_name=self.parameter(name), string_value=value
-        )
+        ssm.StringParameter(self._stack, f"{title}Parameter", parameter_name=self.parameter(name), string_value=value)
 
     def published(self, name: str) -> str:
         """Return what another stack published under ``name``, resolved when this one is deployed."""
@@ -68,11 +66,6 @@ class Names:
     def queue_arn(self, name: str) -> str:
         return self._arn("sqs", self.of(name), None, ArnFormat.NO_RESOURCE_NAME)
 
-    def queue_url(self, name: str) -> str:
-        """Return the URL of queue ``name``."""
-        stack = self._stack
-        return f"https://sqs.{stack.region}.{stack.url_suffix}/{stack.account}/{self.of(name)}"
-
     def bus_arn(self, bus: str) -> str:
         return self._arn("events", "event-bus", self.of(bus))
 
@@ -85,9 +78,6 @@ class Names:
     def identity_arn(self, address: str) -> str:
         """Return the ARN of the SES identity of ``address``."""
         return self._arn("ses", "identity", address)
-
-    def log_streams_arn(self, group: str) -> str:
-        return self._arn("logs", "log-group", f"{group}:log-stream:*", ArnFormat.COLON_RESOURCE_NAME)
 
     def routes_arn(self, api_id: str) -> str:
         """Return the ARN that covers every route of the API ``api_id``."""

@@ -30,6 +30,11 @@ class Windows:
         From dispatch to the next scan of a carrier; then somebody has a look.
     acceptance
         From delivery to acceptance on the buyer's behalf.
+    replenishment
+        From a shortage to the ship date that the buyer is told.
+    pending
+        Age at which the sweep takes over a reservation that is half made or half released; longer than the function
+        that makes it may take.
     """
 
     payment: int
@@ -37,6 +42,8 @@ class Windows:
     dispatch: int
     silence: int
     acceptance: int
+    replenishment: int
+    pending: int
 
 
 @dataclass(frozen=True)
@@ -67,11 +74,18 @@ class Queue:
         Seconds a batch is gathered, at most.
     concurrency
         Invocations at once, at most (2 to 1000).
+    receives
+        Attempts until a message is set aside.
+    patience
+        Visibility timeout as a multiple of the worker's timeout: until a failed message comes again. AWS advises six
+        on account of throttled pollers, and takes no less than one.
     """
 
     batch: int = 10
     window: int = 0
     concurrency: int = 10
+    receives: int = 5
+    patience: int = 6
 
 
 @dataclass(frozen=True)
@@ -207,26 +221,45 @@ class Stage:
 
 _LOCAL = Stage(
     name="local",
-    windows=Windows(payment=600, stock=1800, dispatch=1800, silence=900, acceptance=900),
+    windows=Windows(
+        payment=600, stock=1800, dispatch=1800, silence=900, acceptance=900, replenishment=600, pending=120
+    ),
     sender="orders@commerce.example",
     purchasing_mail="purchasing@commerce.example",
     emulated=True,
     password_sign_in=True,
     cors_origins=("http://localhost:3000",),
     log_retention_days=1,
-    queue=Queue(batch=10, window=0, concurrency=2),
-    queues={"orders-offers": Queue(batch=5, window=0, concurrency=2)},
+    sizes=Sizes(worker=Size(512, 10), batch=Size(512, 60)),
+    queue=Queue(concurrency=2, patience=1),
+    queues={
+        "orders-offers": Queue(batch=5, concurrency=2, patience=1),
+        # A scan may overtake its parcel: it is tried again for longer.
+        "shipping-scans": Queue(concurrency=2, receives=10, patience=1),
+    },
     relay=Relay(parallel=1),
     relays={"catalog": Relay(batch=10, parallel=1)},
 )
 
 _CLOUD = Stage(
     name="dev",
-    windows=Windows(payment=30 * MINUTE, stock=14 * DAY, dispatch=7 * DAY, silence=10 * DAY, acceptance=7 * DAY),
+    windows=Windows(
+        payment=30 * MINUTE,
+        stock=14 * DAY,
+        dispatch=7 * DAY,
+        silence=10 * DAY,
+        acceptance=7 * DAY,
+        replenishment=7 * DAY,
+        pending=5 * MINUTE,
+    ),
     sender="orders@commerce.example",
     purchasing_mail="purchasing@commerce.example",
-    queue=Queue(batch=10, window=0, concurrency=20),
-    queues={"orders-intake": Queue(batch=10, window=0, concurrency=50), "orders-offers": Queue(batch=5, concurrency=5)},
+    queue=Queue(concurrency=20),
+    queues={
+        "orders-intake": Queue(concurrency=50),
+        "orders-offers": Queue(batch=5, concurrency=5),
+        "shipping-scans": Queue(concurrency=20, receives=10),
+    },
     relays={"catalog": Relay(batch=10)},
 )
 
@@ -237,7 +270,9 @@ STAGES: Mapping[str, Stage] = {
         replace(
             _LOCAL,
             name="test",
-            windows=Windows(payment=20, stock=600, dispatch=120, silence=30, acceptance=10),
+            windows=Windows(
+                payment=20, stock=600, dispatch=120, silence=30, acceptance=10, replenishment=60, pending=10
+            ),
         ),
         replace(_CLOUD, password_sign_in=True),
         replace(
@@ -249,8 +284,9 @@ STAGES: Mapping[str, Stage] = {
             throttle_burst=4000,
             log_retention_days=90,
             queues={
-                "orders-intake": Queue(batch=10, window=0, concurrency=200),
+                "orders-intake": Queue(concurrency=200),
                 "orders-offers": Queue(batch=5, concurrency=5),
+                "shipping-scans": Queue(concurrency=100, receives=10),
             },
             relay=Relay(parallel=10),
             relays={"catalog": Relay(batch=10, parallel=10)},

@@ -98,26 +98,31 @@ def stage_all(target: Target) -> dict[str, Path]:
         A tool is missing, or a package has no wheel for the target.
     """
     tools = toolchain(target)
-    home = ROOT / "build" / "assets" / target
-    home.mkdir(parents=True, exist_ok=True)
-    with _alone(home / ".lock"):
+    layers, functions = assets_root(target) / "layers", assets_root(target) / "functions"
+    for folder in (layers, functions):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _alone(assets_root(target) / ".lock"):
         staged = {
-            "dependencies": _stage(home / "dependencies", tools, LAYER_ROOT, [ROOT / "requirements" / "runtime.txt"]),
-            "commerce": _stage(home / "commerce", tools, LAYER_ROOT, [ROOT / "layers" / "commerce" / "python"]),
+            "dependencies": _stage(layers / "dependencies", tools, LAYER_ROOT, ROOT / "requirements" / "runtime.txt"),
+            "commerce": _stage(layers / "commerce", tools, LAYER_ROOT, ROOT / "layers" / "commerce" / "python"),
         }
         for context in contexts():
-            staged[context] = _stage(home / context, tools, CODE_ROOT, [ROOT / "functions" / context])
+            staged[context] = _stage(functions / context, tools, CODE_ROOT, ROOT / "functions" / context)
     return staged
 
 
-def _stage(asset: Path, tools: Toolchain, runs_at: str, sources: list[Path]) -> Path:
+def assets_root(target: Target) -> Path:
+    """The folder of a target's assets: ``layers/<name>/python`` and ``functions/<context>/<context>``."""
+    return ROOT / "build" / "assets" / target
+
+
+def _stage(asset: Path, tools: Toolchain, runs_at: str, source: Path) -> Path:
     stamp = asset.with_name(f".{asset.name}.stamp")
-    wanted = _digest([*sources, Path(__file__)], tools.version, *tools.pip_options)
+    wanted = _digest([source, Path(__file__)], tools.version, *tools.pip_options)
     if asset.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return asset
     staging = asset.with_name(f".{asset.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
-    [source] = sources
     if source.is_file():
         _install(tools, source, staging / "python")
     else:

@@ -24,11 +24,11 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,200}")
 class NoticeBody(BaseModel):
     """One change, as the buyer was told it; ``title`` is in his language, ``facts`` are the event's fields."""
 
-    id: Annotated[str, Field(examples=["20261123T060708123Z-order-paid-06PM4NXBDTKC"])]
+    id: Annotated[str, Field(examples=["20261123T060708123Z-order-paid-06PM4NXBDTKB"])]
     kind: Annotated[str, Field(examples=["order-paid"])]
     title: Annotated[str, Field(examples=["We have received your payment for order 06PM-4NXB-DTKC"])]
     order_number: Annotated[str | None, Field(examples=["06PM-4NXB-DTKC"])]
-    about: Annotated[str, Field(examples=["06PM4NXBDTKC"], description="Order, fulfilment or payment id.")]
+    about: Annotated[str, Field(examples=["06PM4NXBDTKB"], description="Order, fulfilment or payment id.")]
     at: Annotated[str, Field(examples=["2026-11-23T06:07:08.123Z"])]
     read_at: str | None
     facts: Annotated[dict[str, Any], Field(examples=[{"total": 13912, "currency": "GBP"}])]
@@ -41,7 +41,7 @@ class NoticePage(BaseModel):
     next: str | None = None
 
 
-OPENAPI: dict[str, Operation[Any]] = {
+OPENAPI: dict[str, Operation] = {
     "GET /me/notifications": Operation(
         "List what I was told, newest first.",
         response=NoticePage,

@@ -17,7 +17,7 @@ from orders.contract import PlaceOrder
 class OrderPlacedBody(BaseModel):
     """202: the order is accepted. ``order_token`` proves it is yours and says what is due."""
 
-    number: Annotated[str, Field(examples=["06PM-4NXB-DTKC"])]
+    number: Annotated[str, Field(examples=["06PM-4NXB-DTKB"])]
     status: str
     currency: str
     total: Annotated[int, Field(examples=[1530])]
@@ -96,7 +96,7 @@ class TimelineEntry(BaseModel):
     fact: Annotated[str, Field(examples=["packed"])]
     at: str
     source: Annotated[str, Field(examples=["shipping"])]
-    about: Annotated[str | None, Field(examples=["06PM4NXBDTKC-1"])] = None
+    about: Annotated[str | None, Field(examples=["06PM4NXBDTKB-1"])] = None
 
 
 class Timeline(BaseModel):

@@ -11,25 +11,24 @@ from commerce.http import Answer, Api, Operation, Request, with_etag
 from commerce.ids import read_order_number
 from commerce.settings import env
 from commerce.tokens import BadToken, OrderClaims, TokenSigner
-from payments import service
+from payments import service, wiring
 from payments.contract import PaymentRequest, PaymentShown, PaymentsShown, Received, show_payment, show_payments
 from payments.service import Desk
-from payments.wiring import desk
 
 _STAFF = ("support", "finance", "ops")
 _KEY = {"Idempotency-Key": ("The same key again is the same payment.", True)}
 _TOKEN = ("As answered by the order's POST.", False)
 
 
-def _pay(summary: str) -> Operation[PaymentRequest]:
+def _pay(summary: str) -> Operation:
     return Operation(summary, PaymentRequest, PaymentShown, 201, headers=_KEY | {"Order-Token": _TOKEN})
 
 
-def _list(summary: str, *, token_needed: bool) -> Operation[PaymentsShown]:
+def _list(summary: str, *, token_needed: bool) -> Operation:
     return Operation(summary, response=PaymentsShown, headers={"Order-Token": (_TOKEN[0], token_needed)})
 
 
-OPENAPI: dict[str, Operation[Any]] = {
+OPENAPI: dict[str, Operation] = {
     "POST /orders/{number}/payments": _pay("Start a payment of an order."),
     "GET /orders/{number}/payments": _list("What is due for an order, and its payments.", token_needed=False),
     "POST /guest/orders/{number}/payments": _pay("Start a payment of a guest's order."),
@@ -55,12 +54,12 @@ def callback(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 @cache
 def _buyers() -> Api:
-    return buyers_api(desk(), TokenSigner(aws.kms(), env("MAC_KEY_ARN")))
+    return buyers_api(wiring.desk(), TokenSigner(aws.kms(), env("MAC_KEY_ARN")))
 
 
 @cache
 def _providers() -> Api:
-    return providers_api(desk())
+    return providers_api(wiring.desk())
 
 
 def buyers_api(desk: Desk, signer: TokenSigner) -> Api:

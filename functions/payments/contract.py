@@ -33,7 +33,7 @@ class NextStep(BaseModel):
 class PaymentShown(BaseModel):
     """One payment; amounts in minor units."""
 
-    payment_id: Annotated[str, Field(examples=["pay_06PM4NXBDTKC_5f0c9a31d24e8b70"])]
+    payment_id: Annotated[str, Field(examples=["pay_06PM4NXBDTKB_5f0c9a31d24e8b70"])]
     provider: str
     state: State
     amount: int
@@ -48,7 +48,7 @@ class PaymentShown(BaseModel):
 class PaymentsShown(BaseModel):
     """What is due for an order, and its payments, oldest first."""
 
-    number: Annotated[str, Field(examples=["06PM-4NXB-DTKC"])]
+    number: Annotated[str, Field(examples=["06PM-4NXB-DTKB"])]
     amount: int
     currency: str
     state: Demand

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from payments import service
+from payments import service, wiring
 from payments.model import State
-from payments.wiring import desk
 
 
-def settle(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+def settle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """See that all that is due for an order was captured.
 
     Parameters
@@ -28,11 +27,11 @@ def settle(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     SettlementImpossible
         Something is due and no money is held for it.
     """
-    captured, currency = service.settle(desk(), event["order_id"], event.get("amount", 0))
+    captured, currency = service.settle(wiring.desk(), event["order_id"], event.get("amount", 0))
     return {"captured": captured, "currency": currency}
 
 
-def return_money(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+def return_money(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Withdraw an order's demand and return what was taken for it.
 
     Parameters
@@ -45,7 +44,7 @@ def return_money(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     dict
         ``returned``: ``payment_id``, ``amount`` (minor units) and ``currency`` of whatever went back.
     """
-    order = service.return_money(desk(), event["order_id"], event["reason"])
+    order = service.return_money(wiring.desk(), event["order_id"], event["reason"])
     gone_back = [
         one for one in order.payments.values() if one.state in (State.VOIDED, State.REFUNDED) and one.authorised
     ]

@@ -7,15 +7,14 @@ from typing import Any
 
 from commerce.events import ShipmentDispatched
 from commerce.worker import handle_batch
-from payments import service
-from payments.wiring import desk
+from payments import service, wiring
 
 
-def inbox(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+def inbox(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Capture the share of each shipment that left."""
-    return handle_batch(event, {ShipmentDispatched: lambda shipment: service.capture_shipment(desk(), shipment)})
+    return handle_batch(event, {ShipmentDispatched: lambda shipment: service.capture_shipment(wiring.desk(), shipment)})
 
 
-def sweep(event: Mapping[str, Any], _context: object) -> dict[str, int]:
+def sweep(event: Mapping[str, Any], context: object) -> dict[str, int]:
     """Return the money that somebody recorded as to be returned and did not get to."""
-    return {"orders": service.sweep(desk())}
+    return {"orders": service.sweep(wiring.desk())}

@@ -39,9 +39,7 @@ class DeadLetterQueue(Construct):
         raise_when(
             self,
             "NotEmpty",
-            self.queue.metric_approximate_number_of_messages_visible(
-                period=PERIOD, statistic=cloudwatch.Stats.MAXIMUM
-            ),
+            self.queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic=cloudwatch.Stats.MAXIMUM),
             0,
             f"{names.of(name)} holds {holds}: find the cause, then redrive it",
             stage=stage,

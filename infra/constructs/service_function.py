@@ -55,10 +55,16 @@ class ServiceFunction(Construct):
         super().__init__(scope, name)
         stage, names = runtime.stage, runtime.names
         self.name = names.of(name)
-        group = f"/aws/lambda/{self.name}"
         failures = f"{name}{SUFFIX}"
+        log = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=f"/aws/lambda/{self.name}",
+            retention=retention(stage),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
         own = [
-            allow(["logs:CreateLogStream", "logs:PutLogEvents"], [names.log_streams_arn(group)]),
+            allow(["logs:CreateLogStream", "logs:PutLogEvents"], [log.log_group_arn]),
             allow(TRACING, ["*"]),
         ]
         if asynchronous:
@@ -90,13 +96,7 @@ class ServiceFunction(Construct):
                 "POWERTOOLS_LOG_LEVEL": stage.log_level,
                 **(environment or {}),
             },
-            log_group=logs.LogGroup(
-                self,
-                "Log",
-                log_group_name=group,
-                retention=retention(stage),
-                removal_policy=RemovalPolicy.DESTROY,
-            ),
+            log_group=log,
             current_version_options=lambda_.VersionOptions(
                 removal_policy=RemovalPolicy.RETAIN if stage.stateful_retained else RemovalPolicy.DESTROY
             ),
@@ -118,9 +118,7 @@ class ServiceFunction(Construct):
                 qualifier=self.alias.alias_name,
                 maximum_retry_attempts=2,
                 destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
-                    on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(
-                        destination=self.failures.queue.queue_arn
-                    )
+                    on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=self.failures.queue.queue_arn)
                 ),
             )
         raise_when(

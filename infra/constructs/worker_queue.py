@@ -53,12 +53,13 @@ class WorkerQueue(Construct):
     ) -> None:
         super().__init__(scope, f"{name}-queue")
         stage, names = runtime.stage, runtime.names
+        pace = stage.queue_named(name)
         self.name = names.of(name)
         dead = DeadLetterQueue(
             self,
             "Dead",
             name=f"{name}{SUFFIX}",
-            holds=f"messages that {self.name}'s worker failed five times and events that did not reach the queue",
+            holds=f"messages that {self.name}'s worker kept failing and events that did not reach the queue",
             stage=stage,
             names=names,
         )
@@ -66,12 +67,11 @@ class WorkerQueue(Construct):
             self,
             "Queue",
             queue_name=self.name,
-            # AWS advises six times the function's timeout, so that a throttled batch does not come back too early.
-            visibility_timeout=Duration.seconds(6 * size.timeout),
+            visibility_timeout=Duration.seconds(pace.patience * size.timeout),
             retention_period=Duration.days(4),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            dead_letter_queue=sqs.DeadLetterQueue(queue=dead.queue, max_receive_count=5),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead.queue, max_receive_count=pace.receives),
         )
         raise_when(
             self,
@@ -101,7 +101,6 @@ class WorkerQueue(Construct):
             environment=environment,
             statements=[*statements, consume(names.queue_arn(name))],
         )
-        pace = stage.queue_named(name)
         lambda_.EventSourceMapping(
             self,
             "Mapping",

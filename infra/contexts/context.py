@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from aws_cdk import CfnOutput, Duration, Stack
@@ -15,7 +16,6 @@ from constructs import Construct
 
 from commerce.access import ROUTES
 from commerce.events import Event
-from infra.assets import Assets
 from infra.constructs.alarm import PERIOD, raise_when
 from infra.constructs.dead_letter_queue import SUFFIX
 from infra.constructs.runtime import Runtime
@@ -34,6 +34,11 @@ class ContextStack(Stack):
 
     A context names itself in `context` and makes its parts in `build`.
 
+    Parameters
+    ----------
+    assets
+        Folders of staged code: the layers ``dependencies`` and ``commerce``, and one a context.
+
     Attributes
     ----------
     queues
@@ -44,7 +49,7 @@ class ContextStack(Stack):
 
     context: ClassVar[str]
 
-    def __init__(self, scope: Construct, *, stage: Stage, assets: Assets) -> None:
+    def __init__(self, scope: Construct, *, stage: Stage, assets: Mapping[str, Path]) -> None:
         super().__init__(
             scope, f"commerce-{stage.name}-{self.context}", description=f"The context {self.context}, without its table"
         )
@@ -56,7 +61,7 @@ class ContextStack(Stack):
             stage=stage,
             names=self.names,
             service=self.context,
-            code=lambda_.Code.from_asset(str(assets.context(self.context))),
+            code=lambda_.Code.from_asset(str(assets[self.context])),
             layers=tuple(self._layer(name, assets) for name in ("dependencies", "commerce")),
         )
         self.build()
@@ -171,12 +176,12 @@ class ContextStack(Stack):
             names=self.names,
         )
 
-    def _layer(self, name: str, assets: Assets) -> lambda_.LayerVersion:
+    def _layer(self, name: str, assets: Mapping[str, Path]) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
             self,
             f"{name.capitalize()}Layer",
             layer_version_name=self.names.of(f"{self.context}-{name}"),
-            code=lambda_.Code.from_asset(str(assets.layer(name))),
+            code=lambda_.Code.from_asset(str(assets[name])),
             compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
             compatible_architectures=[lambda_.Architecture.ARM_64],
         )

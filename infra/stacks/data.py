@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
@@ -48,9 +48,9 @@ class Table:
 
 TABLES: Mapping[str, Table] = {
     "orders": Table({"customer": Index("customer_id", "number"), "open": Index("open_pk", "due")}, publishes=True),
-    "inventory": Table({}, publishes=True),
+    "inventory": Table({"open": Index("open_pk", "open_since")}, publishes=True),
     "payments": Table({"open": Index("open_pk", "open_since")}, publishes=True),
-    "shipping": Table({}, publishes=True),
+    "shipping": Table({"queue": Index("queue_pk", "queue_sk")}, publishes=True),
     "notifications": Table({}, publishes=False),
     "catalog": Table({"listed": Index("listed_pk", "sku", ("title",))}, publishes=True),
     "customers": Table({}, publishes=False),
@@ -108,7 +108,7 @@ class DataStack(Stack):
             deletion_protection=self._stage.stateful_retained,
             removal_policy=self._removal,
         )
-        if made.table_stream_arn is not None:
+        if table.publishes and made.table_stream_arn is not None:
             self._names.publish(f"streams/{context}", made.table_stream_arn)
         CfnOutput(self, f"{context.capitalize()}TableName", value=self._names.of(context))
 

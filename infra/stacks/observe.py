@@ -57,7 +57,9 @@ class ObserveStack(Stack):
         work = [name for name in queues if not name.endswith(SUFFIX)]
         dead = [name for name in queues if name.endswith(SUFFIX)]
         dashboard.add_widgets(
-            self._graph("Age of the oldest message (s)", [self._queue(n, "ApproximateAgeOfOldestMessage") for n in work]),
+            self._graph(
+                "Age of the oldest message (s)", [self._queue(n, "ApproximateAgeOfOldestMessage") for n in work]
+            ),
             self._graph("Dead letters", [self._queue(n, "ApproximateNumberOfMessagesVisible") for n in dead]),
         )
 

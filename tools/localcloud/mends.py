@@ -63,7 +63,7 @@ MENDS: tuple[Mend, ...] = (
     ),
     Mend(
         name="error_type_in_answer",
-        why="The other half of error_type_in_worker: errorType is the exception's class name, not Runtime.HandlerError.",
+        why="The other half of error_type_in_worker: errorType is the exception's class, not Runtime.HandlerError.",
         module="ministack.services.lambda_svc",
         target="_execute_function_warm",
         pieces=(
@@ -71,8 +71,8 @@ MENDS: tuple[Mend, ...] = (
                 """        if result.get("status") == "ok":\n""",
                 """        if "raised" in result:\n"""
                 """            raised = result["raised"]\n"""
-                """            return {"body": raised, "error": True, "function_error": "Unhandled",\n"""
-                """                    "log": "\\n".join(filter(None, [result.get("log", ""), *raised["stackTrace"]]))}\n"""
+                """            told = "\\n".join(filter(None, [result.get("log", ""), *raised["stackTrace"]]))\n"""
+                """            return {"body": raised, "error": True, "function_error": "Unhandled", "log": told}\n"""
                 """        if result.get("status") == "ok":\n""",
             ),
         ),
@@ -95,7 +95,7 @@ MENDS: tuple[Mend, ...] = (
     Mend(
         name="task_token_length",
         why=(
-            "A task token of AWS has several hundred characters (1,024 at the most); the emulator's has 36, so that "
+            "A task token of AWS is much longer (the API allows 2,048 characters) than the emulator's 36, so that "
             "an item that holds one would be counted too small."
         ),
         module="ministack.services.stepfunctions",
@@ -143,7 +143,8 @@ MENDS: tuple[Mend, ...] = (
         target="Worker._drain_stderr_bounded",
         pieces=(
             (
-                """            lines.append(self._stderr_queue.get_nowait())\n            last_received_at = time.time()\n""",
+                """            lines.append(self._stderr_queue.get_nowait())\n"""
+                """            last_received_at = time.time()\n""",
                 """            line = self._stderr_queue.get(timeout=hard_cap - elapsed)\n"""
                 f"""            if line == "{_END_OF_LOG}":\n                break\n            lines.append(line)\n""",
             ),

@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 Answer = tuple[int, dict[str, Any], Any]
-Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[Answer]]
+Body = bytes | str  # a state machine's own calls come as text
+Handler = Callable[[str, str, dict[str, str], Body, dict[str, Any]], Awaitable[Answer]]
 
 SERVICES = {
     "dynamodb": "dynamodb",
@@ -64,13 +65,14 @@ def caller(headers: Mapping[str, str]) -> str:
     return "client" if agent else "states"
 
 
-def action_of(method: str, path: str, headers: Mapping[str, str], body: bytes) -> str:
+def action_of(method: str, path: str, headers: Mapping[str, str], body: Body) -> str:
     """The API action a request names: in its target header, its form body, or (REST) its method and path."""
     target = headers.get("x-amz-target", "")
     if target:
         return target.rpartition(".")[2]
     if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return parse_qs(body.decode("utf-8", "replace")).get("Action", [f"{method} {path}"])[0]
+        form = body if isinstance(body, str) else body.decode("utf-8", "replace")
+        return parse_qs(form).get("Action", [f"{method} {path}"])[0]
     if path == "/v2/email/outbound-emails" and method == "POST":
         return "SendEmail"
     return f"{method} {path}"
@@ -146,7 +148,7 @@ class Capacity:
         size = max(self._size(stored), self._size(new))
         return float(max(1, math.ceil(size / WRITE_UNIT_BYTES)))
 
-    def _read(self, items: Iterable[Mapping[str, Any] | None], consistent: bool) -> float:  # noqa: FBT001 - as in the API
+    def _read(self, items: Iterable[Mapping[str, Any] | None], consistent: bool) -> float:
         steps = sum(max(1, math.ceil(self._size(item) / READ_UNIT_BYTES)) for item in items)
         return steps * (1.0 if consistent else 0.5)
 
@@ -213,9 +215,9 @@ class Recorder:
 
     def _calls(self, service: str, handle: Handler) -> Handler:
         async def recorded(
-            method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+            method: str, path: str, headers: dict[str, str], body: Body, query: dict[str, Any]
         ) -> Answer:
-            action = action_of(method, path, headers, body if isinstance(body, bytes) else str(body).encode())
+            action = action_of(method, path, headers, body)
             if service != "dynamodb":
                 answer = await handle(method, path, headers, body, query)
                 self._call(service, action, headers, answer[0], entries=_entries(body))
@@ -340,7 +342,13 @@ class Recorder:
         return original(target, event, rule, view)
 
     async def _request(
-        self, original: Callable[..., Awaitable[Answer | None]], host: str, path: str, method: str, *rest: Any, **more: Any
+        self,
+        original: Callable[..., Awaitable[Answer | None]],
+        host: str,
+        path: str,
+        method: str,
+        *rest: Any,
+        **more: Any,
     ) -> Answer | None:
         started = time.time()
         answer = await original(host, path, method, *rest, **more)
@@ -350,11 +358,10 @@ class Recorder:
         return answer
 
 
-def _entries(body: bytes) -> int:
+def _entries(body: Body) -> int:
     """How many entries a batch call carries (PutEvents and the SQS batches); 0 for any other call."""
-    if b'"Entries"' not in body:
-        return 0
-    entries = json.loads(body).get("Entries")
+    marked = '"Entries"' in body if isinstance(body, str) else b'"Entries"' in body
+    entries = json.loads(body).get("Entries") if marked else None
     return len(entries) if isinstance(entries, list) else 0
 
 

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
+
+from tools.localcloud.mends import MendDoesNotFit
 
 BACKOFF_SECONDS = 0.3
 UNLIMITED = -1
@@ -51,7 +54,7 @@ class StreamPoller:
         # The loop looks the function up by this name at each pass; a version that renames it must be noticed.
         if not callable(getattr(self._lambda, "_poll_dynamodb_streams", None)):
             message = "lambda_svc has no _poll_dynamodb_streams any more"
-            raise AttributeError(message)
+            raise MendDoesNotFit(message)
         self._lambda._poll_dynamodb_streams = self.poll  # type: ignore[attr-defined] # a hook
 
     def poll(self) -> bool:
@@ -94,7 +97,7 @@ class StreamPoller:
             return False
         if self._lambda._esm_backoff_until.get(mapping["UUID"], 0) > time.time():
             return False
-        return self._position(mapping, table) < self._dynamodb.stream_end_position(table)
+        return self._position(mapping, table) < int(self._dynamodb.stream_end_position(table))
 
     def _position(self, mapping: dict[str, Any], table: str) -> int:
         """Where to read from; a mapping without a position begins at the horizon or the end, as it was created to."""
@@ -143,6 +146,9 @@ class StreamPoller:
         else:
             self._repeat_or_give_up(mapping, function, shard, read, batch, result)
         self._lambda._esm_backoff_until[mapping["UUID"]] = time.time() + BACKOFF_SECONDS
+        again = threading.Timer(BACKOFF_SECONDS, self._lambda._esm_wake.set)
+        again.daemon = True
+        again.start()
 
     @staticmethod
     def _first_failure(

@@ -37,6 +37,7 @@ from commerce.events import (
     ShipmentOutForDelivery,
     StockAvailable,
 )
+from commerce.money import allocate
 from commerce.tokens import OrderClaims
 from orders import model
 from orders.model import Entry, Fact, Order, Shipment, Stage, Status, Wait, Windows
@@ -136,7 +137,8 @@ def await_dispatch(
     # The same time however often the wait is registered, so that the buyer is told once.
     paid_at = next((rfc3339(entry.at) for entry in order.timeline if entry.fact == Fact.PAID), rfc3339(order.placed_at))
     paid = OrderPaid(**_about(order), at=paid_at, currency=order.currency, total=order.total)
-    requested = FulfilmentRequested(**_about(order), at=now, country=order.country, fulfilments=list(fulfilments))
+    valued = _valued(fulfilments, order, orders)
+    requested = FulfilmentRequested(**_about(order), at=now, country=order.country, fulfilments=valued)
     orders.put_wait(order_id, Wait.DISPATCH, token, (paid, requested))
     order = _not_closing(orders.get(order_id))
     if order.status in _GONE:
@@ -304,7 +306,7 @@ def accept(order_id: str, who: OrderClaims | str, by: str, orders: Orders, clock
 
     def events(_: Order, after: Order) -> list[Event]:
         at = rfc3339(clock.now())
-        return [OrderAccepted(**_about(after), at=at, by="window" if by == "window" else "buyer")]
+        return [OrderAccepted(**_about(after), at=at, by="window" if by == "window" else "buyer", total=after.total)]
 
     return change(orders, order_id, lambda it: model.accept(owned(it, who), by, clock.now()), events)
 
@@ -386,6 +388,24 @@ def _not_closing(order: Order) -> Order:
     if order.status in (Status.CANCELLING, Status.CANCELLED, Status.EXPIRING, Status.EXPIRED):
         raise model.OrderCancelled()
     return order
+
+
+def _valued(fulfilments: Sequence[Fulfilment], order: Order, orders: Orders) -> list[Fulfilment]:
+    """Say of each of several fulfilments what its lines cost, so that each is captured when it leaves.
+
+    A line that is split over fulfilments is shared by quantity without losing a unit.
+    """
+    if len(fulfilments) == 1:
+        return [fulfilments[0].model_copy(update={"value": order.total})]
+    values = dict.fromkeys((one.fulfilment_id for one in fulfilments), 0)
+    for line in orders.revision(order.order_id, order.revision).lines:
+        parts = [
+            (one.fulfilment_id, part.quantity) for one in fulfilments for part in one.lines if part.line == line.line
+        ]
+        shares = allocate(line.charges.total, [quantity for _, quantity in parts])
+        for (fulfilment_id, _), share in zip(parts, shares, strict=True):
+            values[fulfilment_id] += share
+    return [one.model_copy(update={"value": values[one.fulfilment_id]}) for one in fulfilments]
 
 
 def _answer(order_id: str, wait: Wait, orders: Orders, runs: Executions) -> None:

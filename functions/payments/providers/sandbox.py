@@ -59,13 +59,13 @@ class AgreeingLedger:
     def open(self, payment: Payment) -> None:
         pass
 
-    def capture(self, payment: Payment, key: str, amount: int) -> Standing:  # noqa: ARG002 - the ledger's signature
+    def capture(self, payment: Payment, key: str, amount: int) -> Standing:
         return self.standing(payment)
 
     def void(self, payment: Payment) -> Standing:
         return self.standing(payment)
 
-    def refund(self, payment: Payment, key: str, amount: int) -> Standing:  # noqa: ARG002 - the ledger's signature
+    def refund(self, payment: Payment, key: str, amount: int) -> Standing:
         return replace(self.standing(payment), refunded=payment.refunded + amount)
 
     def standing(self, payment: Payment) -> Standing:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from datetime import UTC, datetime, timedelta
 from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest

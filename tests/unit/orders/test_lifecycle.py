@@ -152,6 +152,19 @@ def test_the_happy_path_tells_every_fact_and_answers_every_wait(world: World) ->
     assert len({(entry.fact, entry.about) for entry in world.order.timeline}) == len(facts)
 
 
+def test_each_of_several_fulfilments_says_what_its_lines_cost(world: World) -> None:
+    world.until_paid()
+    world.await_dispatch()
+    [told] = world.orders.told(FulfilmentRequested)
+    assert isinstance(told, FulfilmentRequested)
+    assert [one.value for one in told.fulfilments] == [765, 765]
+    world.fulfilments = world.fulfilments[:1]
+    world.await_dispatch("alone")
+    told = world.orders.told(FulfilmentRequested)[-1]
+    assert isinstance(told, FulfilmentRequested)
+    assert [one.value for one in told.fulfilments] == [1530]
+
+
 def test_the_first_state_refuses_an_order_that_was_already_started(world: World) -> None:
     world.screen()
     world.screen()  # the same execution's retry

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from commerce.ids import new_id
 
-OrderNumber = Annotated[str, Field(pattern=r"^[0-9B-DF-HJKMNP-TV-Z]{12}$", examples=["06PM4NXBDTKC"])]
-FulfilmentId = Annotated[str, Field(pattern=r"^[0-9B-DF-HJKMNP-TV-Z]{12}-\d{1,3}$", examples=["06PM4NXBDTKC-1"])]
+OrderNumber = Annotated[str, Field(pattern=r"^[0-9B-DF-HJKMNP-TV-Z]{12}$", examples=["06PM4NXBDTKB"])]
+FulfilmentId = Annotated[str, Field(pattern=r"^[0-9B-DF-HJKMNP-TV-Z]{12}-\d{1,3}$", examples=["06PM4NXBDTKB-1"])]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["GBP"])]
 Sku = Annotated[str, Field(pattern=r"^[0-9A-Za-z_.-]{1,40}$", examples=["85123A"])]
 Moment = Annotated[
@@ -129,6 +129,7 @@ class OrderAccepted(OrderEvent):
     """The buyer accepted the delivery, or the window did it for him."""
 
     by: Literal["buyer", "window"]
+    total: Annotated[int, Field(ge=0, description="What the order costs, in minor units.", examples=[13912])] = 0
 
 
 class OrderCompleted(OrderEvent):
@@ -167,7 +168,7 @@ class PaymentEvent(Event):
     context: ClassVar[str] = "payments"
 
     order_id: OrderNumber
-    payment_id: Annotated[str, Field(examples=["pay_06PM4NXBDTKC_5f0c9a"])]
+    payment_id: Annotated[str, Field(examples=["pay_06PM4NXBDTKB_5f0c9a"])]
     provider: Annotated[str, Field(examples=["sandbox"])]
     amount: Annotated[int, Field(examples=[13912])]
     currency: Currency

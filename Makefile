@@ -1,0 +1,66 @@
+# Two commands matter: `make run` and `make test`. `make help` lists the rest.
+
+PYTHON := .venv/bin/python
+CLOUD := $(PYTHON) -m tools.localcloud
+
+STAGE ?= local
+ORDERS ?= 200
+ONCE ?=
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export CDK_DISABLE_VERSION_CHECK := 1
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
+export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
+export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check unit e2e bench up down deploy destroy format lock clean
+
+help: ## what there is
+	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: ## environments from hashed locks, the pinned CDK command line
+	@sh tools/bootstrap.sh
+
+run: setup ## everything up, real orders played, figures; ONCE=1 ends after them, ORDERS=n (200)
+	@$(PYTHON) -m tools.run --orders $(ORDERS) $(if $(filter-out 0 no false,$(ONCE)),--once)
+
+test: check unit e2e ## every check and every test
+
+check: setup ## what needs no local cloud: style, types, import rules, templates with cdk-nag
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@PYTHONPATH=layers/commerce/python:functions:. lint-imports
+	@pytest tests/infra
+
+unit: setup ## unit, contract and integration tests
+	@pytest --ignore=tests/infra --ignore=tests/e2e -n auto
+
+e2e: setup ## end to end on a local cloud of its own, which is stopped afterwards
+	@$(CLOUD) during --home .localcloud/e2e --stage test -- pytest tests/e2e
+
+bench: setup ## cold start of order intake: build/bench.json
+	@$(PYTHON) -m tools.bench
+
+up: setup ## start the local cloud and deploy to it
+	@$(CLOUD) up --stage $(STAGE)
+
+down: ## stop the local cloud
+	@if [ -x $(PYTHON) ]; then $(CLOUD) down; fi
+
+deploy: setup ## deploy to AWS with the credentials of this shell: STAGE=dev
+	@$(PYTHON) -m tools.release deploy $(STAGE)
+
+destroy: setup ## take a stage away from AWS: STAGE=dev
+	@$(PYTHON) -m tools.release destroy $(STAGE)
+
+format: setup ## put the source into its form
+	@ruff check --fix .
+	@ruff format .
+
+lock: ## renew the hashed locks (needs uv)
+	@sh tools/lock.sh
+
+clean: down ## take away everything that was made
+	@rm -rf .venv .venv-cloud node_modules build cdk.out .localcloud .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

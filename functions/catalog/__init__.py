@@ -1,0 +1,1 @@
+"""Catalogue: what is sold, by which merchant, and what it costs when."""

@@ -1,0 +1,150 @@
+"""Orders that wait for stock, in fair order, and what purchasing is asked for because of them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import groupby, takewhile
+from operator import attrgetter
+from typing import Protocol
+
+from commerce.clock import Clock, rfc3339
+from commerce.dynamo import ConditionFailed, Contended
+from commerce.events import Event, ReplenishmentRaised, StockAvailable
+from inventory.model import Place, Replenishment, Seen, Waiting
+
+ATTEMPTS = 10
+
+FAR = 5_000
+"""Orders of a queue that a replenishment covers at once. Every receipt looks again, so that a longer queue is covered
+as it moves; without a bound each further order would read the whole of it."""
+
+
+class Store(Protocol):
+    """What queues need of the table."""
+
+    def look(self, order_id: str, skus: Iterable[str] = ()) -> Seen: ...
+    def free(self, skus: Iterable[str]) -> dict[str, int]: ...
+    def wait(self, order_id: str, wants: Mapping[str, int], warehouse_id: str, now: str) -> Waiting: ...
+    def leave(self, waiting: Waiting) -> None: ...
+    def drop(self, place: Place) -> None: ...
+    def awaited(self, skus: Iterable[str]) -> list[str]: ...
+    def queue(self, sku: str, most: int | None = None) -> Iterator[Place]: ...
+    def wake(self, waiting: Waiting, cause: str, event: Event) -> bool: ...
+    def replenishments(self, sku: str) -> list[Replenishment]: ...
+    def ask(self, new: Replenishment, before: Replenishment | None, event: Event) -> None: ...
+
+
+@dataclass(frozen=True)
+class Queues:
+    """Wakes who waits and asks purchasing for what is missing.
+
+    Attributes
+    ----------
+    lead
+        From asking to the goods' arrival.
+    """
+
+    store: Store
+    clock: Clock
+    lead: timedelta
+
+    def wake(self, skus: Iterable[str], cause: str) -> None:
+        """Wake orders that wait for ``skus``, which have come in.
+
+        The queues are walked as one, by the time each order first asked. An order is woken if there is enough on hand
+        of all that it is short of, besides what those before it will take. Where there is not, nobody behind it is
+        woken for that SKU, and purchasing is asked for the rest. Woken orders keep their places until they have
+        their goods, so that walking again does the same.
+
+        Parameters
+        ----------
+        cause
+            Id of the receipt or release: it wakes an order once.
+        """
+        awaited = self.store.awaited(skus)
+        budget: dict[str, int] = {}
+        short: dict[str, str] = {}
+        for order_id, places in self._in_order(awaited, short):
+            seen = self.store.look(order_id)
+            waiting = seen.waiting
+            if waiting is None or not seen.still_waits:
+                for place in places:
+                    self.store.drop(place)
+                continue
+            budget |= self.store.free(waiting.wants.keys() - budget.keys())
+            lacks = [sku for sku, wants in waiting.wants.items() if sku in short or budget[sku] < wants]
+            short |= {sku: waiting.warehouse_id for sku in lacks if sku not in short}
+            if lacks:
+                continue
+            for sku, wants in waiting.wants.items():
+                budget[sku] -= wants
+            if cause not in waiting.causes:
+                self.store.wake(waiting, cause, StockAvailable(at=self._now, order_id=order_id))
+        for sku, warehouse_id in short.items():
+            self.replenish(sku, warehouse_id)
+
+    def _in_order(self, skus: Iterable[str], short: Mapping[str, str]) -> Iterator[tuple[str, list[Place]]]:
+        each = [takewhile(lambda place: place.sku not in short, self.store.queue(sku)) for sku in skus]
+        for _, places in groupby(heapq.merge(*each, key=attrgetter("at")), key=attrgetter("at")):
+            of_one = list(places)
+            yield of_one[0].order_id, of_one
+
+    def replenish_all(self, skus: Iterable[str], warehouse_id: str) -> str:
+        """Ask for what is missing of each of ``skus``; return when it is expected, RFC 3339."""
+        for sku in skus:
+            self.replenish(sku, warehouse_id)
+        return self._expected_at
+
+    def replenish(self, sku: str, warehouse_id: str) -> None:
+        """See that open replenishments of ``sku`` cover all who wait for it; what they lack is asked for.
+
+        Idempotent: it compares what is wanted with what is on hand and outstanding, and only ever asks for more.
+
+        Raises
+        ------
+        Contended
+            Others changed the replenishment each time.
+        """
+        for _ in range(ATTEMPTS):
+            known = self.store.replenishments(sku)
+            wanted = sum(place.quantity for place in self.store.queue(sku, FAR))
+            lacking = wanted - self.store.free([sku])[sku] - sum(one.outstanding for one in known)
+            if lacking <= 0:
+                return
+            here = [one for one in known if one.warehouse_id == warehouse_id]
+            before = next((one for one in here if one.is_open), None)
+            new = self._more(sku, warehouse_id, lacking, before, number=len(here) + 1)
+            try:
+                self.store.ask(new, before, self._raised(new))
+            except ConditionFailed:
+                continue
+            return
+        raise Contended(f"{sku}: others were faster {ATTEMPTS} times")
+
+    def _more(
+        self, sku: str, warehouse_id: str, lacking: int, before: Replenishment | None, *, number: int
+    ) -> Replenishment:
+        if before is None:
+            return Replenishment(sku, warehouse_id, number, lacking, 0, self._expected_at, self._now)
+        return replace(before, quantity=before.quantity + lacking, expected_at=self._expected_at)
+
+    def _raised(self, new: Replenishment) -> ReplenishmentRaised:
+        return ReplenishmentRaised(
+            at=self._now,
+            replenishment_id=new.replenishment_id,
+            sku=new.sku,
+            warehouse_id=new.warehouse_id,
+            quantity=new.quantity,
+            expected_at=new.expected_at,
+        )
+
+    @property
+    def _now(self) -> str:
+        return rfc3339(self.clock.now())
+
+    @property
+    def _expected_at(self) -> str:
+        return rfc3339(self.clock.now() + self.lead)

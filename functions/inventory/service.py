@@ -1,0 +1,425 @@
+"""What can be done with stock: reserve, ship, release, receive, adjust, look, and tidy up."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Protocol
+
+from commerce import telemetry
+from commerce.clock import Clock, rfc3339
+from commerce.dynamo import ConditionFailed, Contended, Item, TransactionFailed
+from commerce.errors import FieldError
+from inventory import queues
+from inventory.allocation import allocate, missing, wanted
+from inventory.model import (
+    MOVES,
+    KeyReused,
+    Level,
+    Move,
+    Movement,
+    NotHeld,
+    Open,
+    Order,
+    Replenishment,
+    ReplenishmentClosed,
+    ReplenishmentUnknown,
+    Reservation,
+    ReservationReleased,
+    Rows,
+    Seen,
+    State,
+    StockShort,
+    StockTaken,
+    StockTooLow,
+    StockUnknown,
+    SweepIncomplete,
+    WarehouseUnknown,
+    chunks,
+    read_replenishment_id,
+)
+from inventory.warehouses import Warehouses
+
+ATTEMPTS = 10
+"""Times that a decision is made anew because others were faster; then the task's own retry spreads them out."""
+
+
+class Store(queues.Store, Protocol):
+    """What the use cases need of the table; `inventory.store.Store` has it."""
+
+    def levels(self, sku: str) -> list[Level]: ...
+    def reservation(self, order_id: str) -> Reservation | None: ...
+    def hold(self, reservation: Reservation) -> None: ...
+    def begin(self, reservation: Reservation) -> None: ...
+    def move(self, before: Reservation, after: Reservation, rows: Rows, move: Move) -> Reservation | None: ...
+    def change(self, before: Reservation, after: Reservation) -> Reservation | None: ...
+    def forget(self, reservation: Reservation) -> None: ...
+    def replenishment(self, sku: str, warehouse_id: str, number: int) -> Replenishment | None: ...
+    def open_replenishments(self, limit: int, start: Item | None) -> tuple[list[Replenishment], Item | None]: ...
+    def record(self, movement: Movement, closes: tuple[Replenishment, Replenishment] | None = None) -> Movement: ...
+    def movement(self, movement_id: str) -> Movement | None: ...
+    def settle(self, movement: Movement) -> None: ...
+    def unfinished(self, kind: Open, before: str) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every use case works with.
+
+    Attributes
+    ----------
+    lead
+        From a shortage to the goods' arrival.
+    """
+
+    store: Store
+    warehouses: Warehouses
+    clock: Clock
+    lead: timedelta
+
+    @property
+    def now(self) -> str:
+        return rfc3339(self.clock.now())
+
+    @property
+    def queues(self) -> queues.Queues:
+        return queues.Queues(self.store, self.clock, self.lead)
+
+
+def reserve(desk: Desk, order: Order) -> Reservation:
+    """Hold everything an order wants, or nothing; once, however often it is asked.
+
+    Returns
+    -------
+    Reservation
+        In state ``held``.
+
+    Raises
+    ------
+    StockShort
+        All warehouses together have too little. The order is in the queues and purchasing was asked.
+    ReservationReleased
+        The order was closed.
+    Contended
+        Others were faster each time; nothing is left half done that a later call or the sweep does not finish.
+    """
+    queued: Mapping[str, int] | None = None
+    nearest = desk.warehouses.nearest(order.country)
+    wants = wanted(order.lines)
+    for _ in range(ATTEMPTS):
+        seen = desk.store.look(order.order_id, wants)
+        if seen.reservation is not None:
+            reservation = _carry_on(desk, seen.reservation)
+        elif short := missing(order.lines, seen.free):
+            waits_for = {sku: wants[sku] for sku in short}
+            if queued == waits_for:
+                expected_at = desk.queues.replenish_all(waits_for, nearest[0])
+                raise StockShort(expected_at, short)
+            # A receipt before the order was in the queue has not woken it: the stock is looked at once more after.
+            desk.store.wait(order.order_id, waits_for, nearest[0], desk.now)
+            queued = waits_for
+            continue
+        else:
+            reservation = _take(desk, order, seen.free, nearest)
+        if reservation is None:
+            continue
+        if reservation.state is not State.HELD:
+            raise ReservationReleased(order.order_id)
+        if seen.waiting is not None:
+            desk.store.leave(seen.waiting)
+        return reservation
+    raise Contended(f"{order.order_id}: others were faster {ATTEMPTS} times")
+
+
+def ship(desk: Desk, fulfilment_id: str) -> None:
+    """Note that a fulfilment's goods have left; once, however often it is told.
+
+    Raises
+    ------
+    NotHeld
+        There is no such fulfilment.
+    ReservationReleased
+        Its stock had gone back: goods left that nobody should have sent.
+    """
+    order_id, _, number = fulfilment_id.rpartition("-")
+    reservation = desk.store.reservation(order_id)
+    while True:
+        if reservation is None:
+            raise NotHeld(fulfilment_id)
+        steps = reservation.shipping_steps(int(number))
+        if not steps:
+            return
+        label, rows = steps[0]
+        reservation = desk.store.move(reservation, reservation.did(label), rows, Move.SHIP)
+
+
+def release(desk: Desk, order_id: str) -> None:
+    """Give back what is held for an order and has not left, and take it out of the queues; for good.
+
+    Nothing can be reserved for the order afterwards. What has come back wakes orders that wait for it.
+
+    Raises
+    ------
+    Contended
+        Others changed the reservation each time.
+    """
+    for _ in range(ATTEMPTS):
+        seen = desk.store.look(order_id)
+        if seen.reservation is None:
+            _close(desk, order_id, seen)
+            continue
+        reservation = _undo(desk, seen.reservation)
+        if reservation is None:
+            continue
+        if reservation.state is State.HELD and reservation.held_rows:
+            _give_back(desk, reservation)
+            continue
+        if reservation.open_since is not None:
+            skus = {sku for sku, _ in reservation.rows} | set(seen.waiting.wants if seen.waiting else ())
+            desk.queues.wake(skus, f"release-{order_id}")
+        if seen.waiting is not None:
+            desk.store.leave(seen.waiting)
+        if reservation.open_since is not None:
+            desk.store.change(reservation, reservation.rest())
+        return
+    raise Contended(f"{order_id}: others were faster {ATTEMPTS} times")
+
+
+def receive(
+    desk: Desk, key: str, by: str, warehouse_id: str, quantities: Mapping[str, int], reference: str
+) -> Movement:
+    """Take goods into a warehouse, in one transaction, and wake orders that wait for them.
+
+    Parameters
+    ----------
+    key
+        Idempotency-Key of the caller ``by``.
+    quantities
+        SKU -> pieces; at most 99 SKUs, because they are one transaction.
+
+    Raises
+    ------
+    WarehouseUnknown
+        There is no such warehouse.
+    KeyReused
+        The key came with another receipt before.
+    """
+    _known_warehouse(desk, warehouse_id)
+    asked = Movement.asked(key, "receipt", warehouse_id, quantities, reference, by, desk.now)
+    return _settle(desk, _same_request(asked, desk.store.record(asked)))
+
+
+def adjust(desk: Desk, key: str, by: str, sku: str, warehouse_id: str, delta: int, reason: str) -> Movement:
+    """Correct what is on hand by ``delta`` pieces.
+
+    Raises
+    ------
+    WarehouseUnknown, StockUnknown
+        There is no such warehouse, or it never had the SKU.
+    StockTooLow
+        Fewer than ``-delta`` pieces are free.
+    KeyReused
+        The key came with another adjustment before.
+    """
+    _known_warehouse(desk, warehouse_id)
+    asked = Movement.asked(key, "adjustment", warehouse_id, {sku: delta}, reason, by, desk.now)
+    try:
+        recorded = desk.store.record(asked)
+    except TransactionFailed as error:
+        if error.failed.get(0) is None:
+            raise StockUnknown(f"{sku} in {warehouse_id}") from error
+        raise StockTooLow(fields=[FieldError("delta", "out-of-range", "less is on hand")]) from error
+    return _settle(desk, _same_request(asked, recorded))
+
+
+def receive_replenishment(desk: Desk, key: str, by: str, replenishment_id: str, quantity: int) -> Movement:
+    """Take in what purchasing was asked for, or a part of it, and wake orders that wait for it.
+
+    More than was asked for is taken in too; the replenishment is closed when all has come.
+
+    Raises
+    ------
+    ReplenishmentUnknown, ReplenishmentClosed
+        There is no such one, or nothing is outstanding.
+    KeyReused
+        The key came with another receipt before.
+    """
+    sku, warehouse_id, number = read_replenishment_id(replenishment_id)
+    asked = Movement.asked(key, "replenishment", warehouse_id, {sku: quantity}, replenishment_id, by, desk.now)
+    for _ in range(ATTEMPTS):
+        before = desk.store.replenishment(sku, warehouse_id, number)
+        if before is None:
+            raise ReplenishmentUnknown(replenishment_id)
+        if not before.is_open:
+            known = desk.store.movement(asked.movement_id)
+            if known is None:
+                raise ReplenishmentClosed(replenishment_id)
+            return _settle(desk, _same_request(asked, known))
+        try:
+            recorded = desk.store.record(asked, (before, replace(before, received=before.received + quantity)))
+        except TransactionFailed:
+            continue
+        return _settle(desk, _same_request(asked, recorded))
+    raise Contended(f"{replenishment_id}: others were faster {ATTEMPTS} times")
+
+
+def stock(desk: Desk, sku: str) -> list[Level]:
+    """Return the levels of a SKU by warehouse.
+
+    Raises
+    ------
+    StockUnknown
+        It was never received.
+    """
+    levels = desk.store.levels(sku)
+    if not levels:
+        raise StockUnknown(sku)
+    return levels
+
+
+def open_replenishments(desk: Desk, limit: int, start: Item | None) -> tuple[list[Replenishment], Item | None]:
+    """Return a page of open replenishments, the oldest first, and where the next one starts."""
+    return desk.store.open_replenishments(limit, start)
+
+
+def sweep(desk: Desk, older_than: timedelta) -> int:
+    """Finish what was begun before ``older_than`` ago and has nobody at it: pending reservations go back whole,
+    releases and receipts are carried through to the last order they wake.
+
+    Returns
+    -------
+    int
+        Things found.
+
+    Raises
+    ------
+    SweepIncomplete
+        Some could not be finished; the others were.
+    """
+    before = rfc3339(desk.clock.now() - older_than)
+    finish: dict[Open, Callable[[Desk, str, str], None]] = {
+        Open.RESERVATION: _finish_reservation,
+        Open.MOVEMENT: _finish_movement,
+    }
+    found = [(kind, name) for kind in finish for name in desk.store.unfinished(kind, before)]
+    failed = 0
+    for kind, name in found:
+        try:
+            finish[kind](desk, name, before)
+        except Exception:  # noqa: BLE001 (the boundary of a batch: one must not keep the sweep from the others)
+            telemetry.logger().exception("not finished", extra={"of": name})
+            failed += 1
+    if failed:
+        raise SweepIncomplete(f"{failed} of {len(found)}")
+    return len(found)
+
+
+def _finish_reservation(desk: Desk, name: str, before: str) -> None:
+    reservation = desk.store.reservation(name)
+    # The index is behind the table: what is at rest, or was begun anew, is none of the sweep's business.
+    if reservation is None or reservation.open_since is None or reservation.open_since >= before:
+        return
+    if reservation.state in (State.RELEASING, State.RELEASED):
+        release(desk, name)
+    else:
+        _undo(desk, reservation)
+
+
+def _finish_movement(desk: Desk, name: str, before: str) -> None:
+    movement = desk.store.movement(name)
+    if movement is not None and movement.open_since is not None and movement.open_since < before:
+        _settle(desk, movement)
+
+
+def _take(desk: Desk, order: Order, free: Mapping[tuple[str, str], int], nearest: Sequence[str]) -> Reservation | None:
+    """Return the order's new reservation, or None if others were faster."""
+    now = desk.now
+    fulfilments = allocate(order.lines, free, nearest)
+    reservation = Reservation(order.order_id, secrets.token_hex(6), State.HELD, fulfilments, now)
+    try:
+        if len(chunks(reservation.rows)) == 1:
+            desk.store.hold(reservation)
+            return reservation
+        reservation = replace(reservation, state=State.PENDING, open_since=now)
+        desk.store.begin(reservation)
+    except (TransactionFailed, ConditionFailed):
+        return None
+    return _carry_on(desk, reservation)
+
+
+def _carry_on(desk: Desk, reservation: Reservation | None) -> Reservation | None:
+    """Bring a reservation that is under way to rest: held, released, or gone (None).
+
+    Any number of callers may do so at once: each step is conditional on the one before, and whoever finds that
+    another has done it goes on from there.
+    """
+    while reservation is not None and reservation.state in MOVES:
+        steps = reservation.steps()
+        if steps:
+            reservation = _step(desk, reservation, *steps[0])
+        elif reservation.state is State.ABANDONING:
+            desk.queues.wake({sku for sku, _ in reservation.rows}, reservation.attempt)
+            desk.store.forget(reservation)
+            return None
+        else:
+            rest = State.HELD if reservation.state is State.PENDING else State.RELEASED
+            reservation = desk.store.change(reservation, reservation.to(rest, desk.now))
+    return reservation
+
+
+def _step(desk: Desk, reservation: Reservation, label: str, rows: Rows) -> Reservation | None:
+    try:
+        return desk.store.move(reservation, reservation.did(label), rows, MOVES[reservation.state])
+    except StockTaken:
+        if reservation.state is not State.PENDING:
+            raise  # what was reserved is not there: the books are wrong
+        return desk.store.change(reservation, reservation.to(State.ABANDONING, desk.now))
+
+
+def _undo(desk: Desk, reservation: Reservation) -> Reservation | None:
+    """Bring a reservation to rest without making it held."""
+    found: Reservation | None = reservation
+    if reservation.state is State.PENDING:
+        found = desk.store.change(reservation, reservation.to(State.ABANDONING, desk.now))
+    return _carry_on(desk, found)
+
+
+def _give_back(desk: Desk, reservation: Reservation) -> None:
+    rows = reservation.held_rows
+    if len(chunks(rows)) == 1:
+        # Both in one version: the state and the record of what went back are one change.
+        after = replace(reservation.to(State.RELEASED, desk.now).did("u0"), version=reservation.version + 1)
+        desk.store.move(reservation, after, rows, Move.RELEASE)
+    else:
+        desk.store.change(reservation, reservation.to(State.RELEASING, desk.now))
+
+
+def _close(desk: Desk, order_id: str, seen: Seen) -> None:
+    # Nothing was reserved, and nothing may be by a task that is late. Those behind it in a queue may move up.
+    now = desk.now
+    open_since = now if seen.waiting else None
+    closed = Reservation(order_id, secrets.token_hex(6), State.RELEASED, (), now, open_since=open_since)
+    try:
+        desk.store.begin(closed)
+    except ConditionFailed:
+        return
+
+
+def _known_warehouse(desk: Desk, warehouse_id: str) -> None:
+    if warehouse_id not in desk.warehouses.ids:
+        raise WarehouseUnknown(fields=[FieldError("warehouse_id", "unknown", "there is no such warehouse")])
+
+
+def _same_request(asked: Movement, recorded: Movement) -> Movement:
+    if asked.digest != recorded.digest:
+        raise KeyReused()
+    return recorded
+
+
+def _settle(desk: Desk, movement: Movement) -> Movement:
+    if movement.open_since is not None:
+        desk.queues.wake(movement.quantities, movement.movement_id)
+        desk.store.settle(movement)
+    return movement

@@ -1,0 +1,517 @@
+"""The table ``inventory``; nothing else speaks to it.
+
+=====================  =======================  ==============================================================
+pk                     sk                       what
+=====================  =======================  ==============================================================
+STOCK#<sku>            <warehouse>              levels
+RESERVATION#<order>    RESERVATION              allocation, state and progress of one order
+RESERVATION#<order>    WAITING                  what the order is short of, and since when
+WAITING#<sku>          -                        marks a SKU that orders have waited for, so that a receipt of
+                                                a hundred SKUs asks once which queues to look at
+WAITING#<sku>          <since>#<order>          an order's place in the queue
+REPLENISHMENT#<sku>    <warehouse>#<number>     what purchasing is asked for
+MOVEMENT#<id>          MOVEMENT                 a receipt or adjustment, and its Idempotency-Key
+=====================  =======================  ==============================================================
+
+The sparse index ``open`` (``open_pk``, ``open_since``) has reservations and movements with something left to do,
+and open replenishments.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from boto3.dynamodb.conditions import Attr, ConditionBase, Key
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from commerce import outbox
+from commerce.dynamo import (
+    Change,
+    ConditionFailed,
+    Contended,
+    Item,
+    Put,
+    Table,
+    TransactionFailed,
+    Update,
+)
+from commerce.dynamo import Key as ItemKey
+from commerce.events import Event
+from inventory.model import (
+    EFFECTS,
+    AllocatedLine,
+    Fulfilment,
+    Level,
+    Move,
+    Movement,
+    Open,
+    Place,
+    Replenishment,
+    Reservation,
+    Rows,
+    Seen,
+    State,
+    StockTaken,
+    Waiting,
+)
+
+T = TypeVar("T")
+
+INDEX = "open"
+
+_MARK = "-"  # sorts before every time
+
+
+class Store:
+    """Stock, reservations, queues, replenishments and movements.
+
+    Parameters
+    ----------
+    table
+        The table ``inventory``.
+    warehouses
+        Every warehouse.
+    """
+
+    def __init__(self, table: Table, warehouses: Sequence[str]) -> None:
+        self._table = table
+        self._warehouses = tuple(warehouses)
+
+    # stock
+
+    def levels(self, sku: str) -> list[Level]:
+        """Return what every warehouse has of ``sku``; none for one that was never received."""
+        return [
+            Level(item["sk"], item["on_hand"], item["reserved"], item["shipped"], item["received"])
+            for item in self._table.query_all(Key("pk").eq(f"STOCK#{sku}"))
+        ]
+
+    def free(self, skus: Iterable[str]) -> dict[str, int]:
+        """Return SKU -> pieces on hand in all warehouses, as of now."""
+        total = dict.fromkeys(skus, 0)
+        for (sku, _), on_hand in self._on_hand(self._table.get_many(self._rows(total), consistent=True)).items():
+            total[sku] += on_hand
+        return total
+
+    def look(self, order_id: str, skus: Iterable[str] = ()) -> Seen:
+        """Return an order's reservation and place in the queue, and what is on hand of ``skus``, as of now."""
+        reservation, waiting = _reservation_key(order_id), _waiting_key(order_id)
+        found = self._table.get_many([reservation, waiting, *self._rows(skus)], consistent=True)
+        return Seen(
+            _read_reservation(found.pop(reservation, None)),
+            _read_waiting(found.pop(waiting, None)),
+            self._on_hand(found),
+        )
+
+    def _rows(self, skus: Iterable[str]) -> list[ItemKey]:
+        return [_stock_key(sku, at) for sku in skus for at in self._warehouses]
+
+    @staticmethod
+    def _on_hand(found: Mapping[ItemKey, Item]) -> Rows:
+        return {(pk.removeprefix("STOCK#"), sk): item["on_hand"] for (pk, sk), item in found.items()}
+
+    # reservations
+
+    def reservation(self, order_id: str) -> Reservation | None:
+        """Return an order's reservation."""
+        return _read_reservation(self._table.get(_reservation_key(order_id)))
+
+    def hold(self, reservation: Reservation) -> None:
+        """Write a reservation of at most `CHUNK` rows and take its stock, in one transaction.
+
+        Raises
+        ------
+        TransactionFailed
+            Stock has been taken meanwhile, or the order has a reservation.
+        """
+        put = Put(_write_reservation(reservation), when=Attr("pk").not_exists())
+        self._transact([*_moves(reservation.rows, Move.RESERVE), put])
+
+    def begin(self, reservation: Reservation) -> None:
+        """Write a reservation that takes no stock yet, or never will.
+
+        Raises
+        ------
+        ConditionFailed
+            The order has one.
+        """
+        _patient(lambda: self._table.put(_write_reservation(reservation), when=Attr("pk").not_exists()))
+
+    def move(self, before: Reservation, after: Reservation, rows: Rows, move: Move) -> Reservation | None:
+        """Move stock and record it in the reservation, in one transaction.
+
+        Returns
+        -------
+        Reservation or None
+            ``after``; or, with nothing moved, the reservation as it is because it is no longer ``before``.
+
+        Raises
+        ------
+        StockTaken
+            A row has too little.
+        """
+        actions = _moves(rows, move)
+        update = Update(_reservation_key(before.order_id), _change(before, after))
+        try:
+            self._transact([*actions, update])
+        except TransactionFailed as error:
+            if len(actions) in error.failed:
+                return _read_reservation(error.failed[len(actions)])
+            raise StockTaken from error
+        return after
+
+    def change(self, before: Reservation, after: Reservation) -> Reservation | None:
+        """Change a reservation alone; return ``after``, or it as it is if it is no longer ``before``."""
+        try:
+            _patient(lambda: self._table.update(_reservation_key(before.order_id), _change(before, after)))
+        except ConditionFailed as error:
+            return _read_reservation(error.item)
+        return after
+
+    def forget(self, reservation: Reservation) -> None:
+        """Take an abandoned reservation away, unless somebody has."""
+        try:
+            _patient(lambda: self._table.delete(_reservation_key(reservation.order_id), when=_same(reservation)))
+        except ConditionFailed:
+            return
+
+    # queues
+
+    def wait(self, order_id: str, wants: Mapping[str, int], warehouse_id: str, now: str) -> Waiting:
+        """Put an order in the queues of what it is short of, at its old place if it has one.
+
+        The order's own item is written first: a place in a queue without one means nothing.
+        """
+        before = _read_waiting(self._table.get(_waiting_key(order_id)))
+        change = Change(first={"since": now, "v": 1}, set={"wants": dict(wants), "warehouse_id": warehouse_id})
+        waiting = _read_waiting(self._table.update(_waiting_key(order_id), change))
+        if waiting is None:
+            raise AssertionError("an update answers with the item")
+        marks = [{"pk": f"WAITING#{sku}", "sk": _MARK} for sku in wants]
+        self._table.put_many([*marks, *(_write_place(waiting, sku) for sku in wants)])
+        for sku in () if before is None else before.wants.keys() - wants.keys():
+            self._table.delete(_place_key(waiting, sku))
+        return waiting
+
+    def leave(self, waiting: Waiting) -> None:
+        """Take an order out of all queues."""
+        for sku in waiting.wants:
+            self._table.delete(_place_key(waiting, sku))
+        self._table.delete(_waiting_key(waiting.order_id))
+
+    def drop(self, place: Place) -> None:
+        """Take one place out of its queue."""
+        self._table.delete((f"WAITING#{place.sku}", place.at))
+
+    def awaited(self, skus: Iterable[str]) -> list[str]:
+        """Return those of ``skus`` that orders wait for, or have waited for."""
+        keys = {(f"WAITING#{sku}", _MARK): sku for sku in skus}
+        return [keys[key] for key in self._table.get_many(list(keys), consistent=True)]
+
+    def queue(self, sku: str, most: int | None = None) -> Iterator[Place]:
+        """Yield the places of a queue in fair order, as of now; at most ``most``, by one page."""
+        of = Key("pk").eq(f"WAITING#{sku}") & Key("sk").gt(_MARK)
+        items = (
+            self._table.query_all(of, consistent=True)
+            if most is None
+            else iter(self._table.query(of, consistent=True, limit=most).items)
+        )
+        for item in items:
+            yield Place(sku, item["sk"], item["order_id"], item["quantity"])
+
+    def wake(self, waiting: Waiting, cause: str, event: Event) -> bool:
+        """Tell an order that it may try again; return False if ``cause`` has woken it already or it left."""
+        when = Attr("since").exists() & ~Attr("causes").contains(cause)
+        change = Change(append={"causes": [cause]}, outbox=outbox.pack(event), when=when)
+        try:
+            self._table.update(_waiting_key(waiting.order_id), change)
+        except ConditionFailed:
+            return False
+        return True
+
+    # replenishments
+
+    def replenishments(self, sku: str) -> list[Replenishment]:
+        """Return all that was ever asked for of ``sku``, as of now."""
+        of = Key("pk").eq(f"REPLENISHMENT#{sku}")
+        return [_read_replenishment(item) for item in self._table.query_all(of, consistent=True)]
+
+    def replenishment(self, sku: str, warehouse_id: str, number: int) -> Replenishment | None:
+        """Return one replenishment."""
+        item = self._table.get(_replenishment_key(sku, warehouse_id, number))
+        return _read_replenishment(item) if item else None
+
+    def ask(self, new: Replenishment, before: Replenishment | None, event: Event) -> None:
+        """Write a replenishment that is new or has grown.
+
+        Raises
+        ------
+        ConditionFailed
+            It is no longer ``before``.
+        """
+        key = _replenishment_key(new.sku, new.warehouse_id, new.number)
+        packed = outbox.pack(event)
+        if before is None:
+            item = {
+                "pk": key[0],
+                "sk": key[1],
+                "v": 1,
+                "sku": new.sku,
+                "warehouse_id": new.warehouse_id,
+                "number": new.number,
+                "quantity": new.quantity,
+                "received": new.received,
+                "expected_at": new.expected_at,
+                "raised_at": new.raised_at,
+                "open_pk": Open.REPLENISHMENT.value,
+                "open_since": new.raised_at,
+                "outbox": packed,
+            }
+            self._table.put(item, when=Attr("pk").not_exists())
+        else:
+            grown = {"quantity": new.quantity, "expected_at": new.expected_at}
+            self._table.update(key, Change(set=grown, when=_untouched(before), outbox=packed))
+
+    def open_replenishments(self, limit: int, start: Item | None) -> tuple[list[Replenishment], Item | None]:
+        """Return a page of open replenishments, the oldest first, and where the next one starts."""
+        page = self._table.query(Key("open_pk").eq(Open.REPLENISHMENT.value), index=INDEX, limit=limit, start=start)
+        keys = [(item["pk"], item["sk"]) for item in page.items]
+        found = self._table.get_many(keys)
+        return [_read_replenishment(found[key]) for key in keys if key in found], page.next
+
+    # movements
+
+    def record(self, movement: Movement, closes: tuple[Replenishment, Replenishment] | None = None) -> Movement:
+        """Move stock by a receipt or adjustment and record it, once, in one transaction.
+
+        Parameters
+        ----------
+        closes
+            The replenishment that the receipt is for, before and after it.
+
+        Returns
+        -------
+        Movement
+            The one recorded, now or before; the caller compares digests.
+
+        Raises
+        ------
+        TransactionFailed
+            The stock is not there or too low (index 0 and on), or the replenishment has changed (the last index).
+        """
+        move = Move.WRITE_OFF if min(movement.quantities.values()) < 0 else Move.RECEIVE
+        # An adjustment corrects stock that is there; only a receipt brings a SKU into a warehouse.
+        moves = _moves(movement.rows, move, known=movement.kind == "adjustment")
+        put = Put(_write_movement(movement), when=Attr("pk").not_exists())
+        actions: list[Put | Update] = [*moves, put]
+        if closes:
+            before, after = closes
+            gone = () if after.is_open else ("open_pk", "open_since")
+            change = Change(set={"received": after.received}, remove=gone, when=_untouched(before))
+            actions.append(Update(_replenishment_key(before.sku, before.warehouse_id, before.number), change))
+        try:
+            self._transact(actions)
+        except TransactionFailed as error:
+            if len(moves) in error.failed and (known := error.failed[len(moves)]):
+                return _read_movement(known)
+            raise
+        return movement
+
+    def movement(self, movement_id: str) -> Movement | None:
+        """Return one movement."""
+        item = self._table.get(_movement_key(movement_id))
+        return _read_movement(item) if item else None
+
+    def settle(self, movement: Movement) -> None:
+        """Note that all who had to be woken because of a movement have been."""
+        change = Change(remove=("open_pk", "open_since"), when=Attr("pk").exists())
+        self._table.update(_movement_key(movement.movement_id), change)
+
+    # what is half done
+
+    def unfinished(self, kind: Open, before: str) -> list[str]:
+        """Return the ids of reservations or movements that have had something left to do since ``before``."""
+        of = Key("open_pk").eq(kind.value) & Key("open_since").lt(before)
+        return [item["pk"].partition("#")[2] for item in self._table.query_all(of, index=INDEX)]
+
+    def _transact(self, actions: Sequence[Put | Update]) -> None:
+        _patient(lambda: self._table.transact(actions))
+
+
+def _patient(call: Callable[[], T]) -> T:
+    # Conflicts of transactions pass within milliseconds; what takes longer is retried by the caller's caller.
+    patience = Retrying(
+        retry=retry_if_exception_type(Contended),
+        wait=wait_random_exponential(multiplier=0.02, max=0.5),
+        stop=stop_after_attempt(6),
+        reraise=True,
+    )
+    return patience(call)
+
+
+def _moves(rows: Rows, move: Move, *, known: bool = False) -> list[Update]:
+    return [Update(_stock_key(*row), _effect(move, quantity, known=known)) for row, quantity in rows.items()]
+
+
+def _effect(move: Move, quantity: int, *, known: bool) -> Change:
+    effect = EFFECTS[move]
+    when: ConditionBase | None = Attr("pk").exists() if known else None
+    for level, sign in effect.items():
+        if sign < 0:
+            enough = Attr(level).gte(quantity)
+            when = enough if when is None else when & enough
+    first = {"reserved": 0, "shipped": 0, "v": 1} if move is Move.RECEIVE else {}
+    return Change(first=first, add={level: sign * quantity for level, sign in effect.items()}, when=when)
+
+
+def _stock_key(sku: str, warehouse_id: str) -> ItemKey:
+    return f"STOCK#{sku}", warehouse_id
+
+
+def _reservation_key(order_id: str) -> ItemKey:
+    return f"RESERVATION#{order_id}", "RESERVATION"
+
+
+def _waiting_key(order_id: str) -> ItemKey:
+    return f"RESERVATION#{order_id}", "WAITING"
+
+
+def _place_key(waiting: Waiting, sku: str) -> ItemKey:
+    return f"WAITING#{sku}", f"{waiting.since}#{waiting.order_id}"
+
+
+def _replenishment_key(sku: str, warehouse_id: str, number: int) -> ItemKey:
+    return f"REPLENISHMENT#{sku}", f"{warehouse_id}#{number:06d}"
+
+
+def _movement_key(movement_id: str) -> ItemKey:
+    return f"MOVEMENT#{movement_id}", "MOVEMENT"
+
+
+def _same(reservation: Reservation) -> ConditionBase:
+    return Attr("attempt").eq(reservation.attempt) & Attr("version").eq(reservation.version)
+
+
+def _untouched(replenishment: Replenishment) -> ConditionBase:
+    return Attr("quantity").eq(replenishment.quantity) & Attr("received").eq(replenishment.received)
+
+
+def _change(before: Reservation, after: Reservation) -> Change:
+    changed: Item = {"state": after.state.value, "version": after.version, "progress": list(after.progress)}
+    if after.open_since is not None:
+        changed |= {"open_pk": Open.RESERVATION.value, "open_since": after.open_since}
+    gone = ("open_pk", "open_since") if after.open_since is None and before.open_since is not None else ()
+    return Change(set=changed, remove=gone, when=_same(before))
+
+
+def pack(fulfilments: Sequence[Fulfilment]) -> bytes:
+    """Return an allocation as compressed JSON: what it takes is paid for at every change of its item."""
+    plain = [
+        [one.number, one.warehouse_id, one.merchant_id, [[line.line, line.sku, line.quantity] for line in one.lines]]
+        for one in fulfilments
+    ]
+    return zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), 9)
+
+
+def unpack(packed: bytes) -> tuple[Fulfilment, ...]:
+    """Return what `pack` packed."""
+    return tuple(
+        Fulfilment(number, at, merchant, tuple(AllocatedLine(*line) for line in lines))
+        for number, at, merchant, lines in json.loads(zlib.decompress(packed))
+    )
+
+
+def _write_reservation(reservation: Reservation) -> Item:
+    pk, sk = _reservation_key(reservation.order_id)
+    return {
+        "pk": pk,
+        "sk": sk,
+        "v": 1,
+        "attempt": reservation.attempt,
+        "state": reservation.state.value,
+        "version": reservation.version,
+        "fulfilments": pack(reservation.fulfilments),
+        "progress": list(reservation.progress),
+        "since": reservation.since,
+        "open_pk": Open.RESERVATION.value if reservation.open_since else None,
+        "open_since": reservation.open_since,
+    }
+
+
+def _read_reservation(item: Item | None) -> Reservation | None:
+    if item is None:
+        return None
+    return Reservation(
+        order_id=item["pk"].partition("#")[2],
+        attempt=item["attempt"],
+        state=State(item["state"]),
+        fulfilments=unpack(item["fulfilments"]),
+        since=item["since"],
+        version=item["version"],
+        progress=tuple(item["progress"]),
+        open_since=item.get("open_since"),
+    )
+
+
+def _read_waiting(item: Item | None) -> Waiting | None:
+    if item is None:
+        return None
+    return Waiting(
+        order_id=item["pk"].partition("#")[2],
+        since=item["since"],
+        wants=item["wants"],
+        warehouse_id=item["warehouse_id"],
+        causes=tuple(item.get("causes", ())),
+    )
+
+
+def _write_place(waiting: Waiting, sku: str) -> Item:
+    pk, sk = _place_key(waiting, sku)
+    return {"pk": pk, "sk": sk, "v": 1, "order_id": waiting.order_id, "quantity": waiting.wants[sku]}
+
+
+def _read_replenishment(item: Item) -> Replenishment:
+    return Replenishment(
+        sku=item["sku"],
+        warehouse_id=item["warehouse_id"],
+        number=item["number"],
+        quantity=item["quantity"],
+        received=item["received"],
+        expected_at=item["expected_at"],
+        raised_at=item["raised_at"],
+    )
+
+
+def _write_movement(movement: Movement) -> Item:
+    pk, sk = _movement_key(movement.movement_id)
+    return {
+        "pk": pk,
+        "sk": sk,
+        "v": 1,
+        "kind": movement.kind,
+        "warehouse_id": movement.warehouse_id,
+        "quantities": dict(movement.quantities),
+        "note": movement.note,
+        "by": movement.by,
+        "at": movement.at,
+        "digest": movement.digest,
+        "open_pk": Open.MOVEMENT.value if movement.open_since else None,
+        "open_since": movement.open_since,
+    }
+
+
+def _read_movement(item: Item) -> Movement:
+    return Movement(
+        movement_id=item["pk"].partition("#")[2],
+        kind=item["kind"],
+        warehouse_id=item["warehouse_id"],
+        quantities=item["quantities"],
+        note=item["note"],
+        by=item["by"],
+        at=item["at"],
+        digest=item["digest"],
+        open_since=item.get("open_since"),
+    )

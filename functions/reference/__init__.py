@@ -1,0 +1,1 @@
+"""What the platform says of itself: its API reference, and that it is there."""

@@ -1,0 +1,1 @@
+"""Shipping: outbound slips in the warehouses, waybills, and parcels on their way."""

@@ -1,0 +1,25 @@
+"""The context catalog."""
+
+from __future__ import annotations
+
+from infra.contexts.context import ContextStack
+from infra.iam import on_index, on_table
+
+
+class CatalogStack(ContextStack):
+    """See `ContextStack`."""
+
+    context = "catalog"
+
+    def build(self) -> None:
+        self.function(
+            "catalog-api",
+            "catalog.api.handler",
+            size=self.stage.sizes.bulk,
+            environment={"CATALOG_TABLE": self.names.of("catalog")},
+            statements=[
+                on_table(self.names, "catalog", "GetItem", "BatchGetItem", "PutItem"),
+                on_index(self.names, "catalog", "listed"),
+            ],
+        )
+        self.relay()

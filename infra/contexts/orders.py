@@ -1,0 +1,252 @@
+"""The context orders, with the two workflows of an order."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+
+from commerce.events import (
+    OffersPublished,
+    OrderAccepted,
+    OrderCancellationRequested,
+    OrderPlaced,
+    PaymentAuthorised,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentExceptional,
+    ShipmentOutForDelivery,
+    StockAvailable,
+)
+from infra.constructs.dead_letter_queue import SUFFIX, DeadLetterQueue
+from infra.constructs.state_machine import StateMachine
+from infra.contexts.context import ContextStack, subscribe
+from infra.iam import allow, on_index, on_key, on_machine, on_table
+from infra.names import COMMERCE_BUS
+
+LIFECYCLE = "order-lifecycle"
+COMPLETION = "order-completion"
+
+_WINDOWS = ("DISPATCH_SECONDS", "SILENCE_SECONDS", "ACCEPTANCE_SECONDS")
+
+LIFECYCLE_FUNCTIONS = {
+    "ScreenFunction": "orders-screen",
+    "ReserveFunction": "inventory-reserve",
+    "AwaitStockFunction": "orders-await-stock",
+    "AwaitPaymentFunction": "orders-await-payment",
+    "AwaitDispatchFunction": "orders-await-dispatch",
+    "BeginCloseFunction": "orders-begin-close",
+    "ResumeFunction": "orders-resume",
+    "StopSlipsFunction": "shipping-stop-slips",
+    "ReturnMoneyFunction": "payments-return-money",
+    "ReleaseStockFunction": "inventory-release",
+    "CloseFunction": "orders-close",
+}
+"""Placeholder of the lifecycle's definition -> function."""
+
+COMPLETION_FUNCTIONS = {"SettleFunction": "payments-settle", "CompleteFunction": "orders-complete"}
+"""Placeholder of the completion's definition -> function."""
+
+
+class OrdersStack(ContextStack):
+    """See `ContextStack`."""
+
+    context = "orders"
+
+    def build(self) -> None:
+        self._apis()
+        self._tasks()
+        self._workers()
+        self.relay()
+        self._lifecycle()
+        self._completion()
+
+    def _table(self, *operations: str) -> iam.PolicyStatement:
+        return on_table(self.names, "orders", *operations)
+
+    def _environment(self, *names: str) -> dict[str, str]:
+        windows = self.stage.windows
+        known = {
+            "VAULT_TABLE": self.names.of("vault"),
+            "DATA_KEY_ARN": self.names.published("data-key-arn"),
+            "MAC_KEY_ARN": self.names.published("mac-key-arn"),
+            "LIFECYCLE_ARN": self.names.machine_arn(LIFECYCLE),
+            "OPEN_SECONDS": str(windows.stock + windows.payment + windows.dispatch),
+            "DISPATCH_SECONDS": str(windows.dispatch),
+            "SILENCE_SECONDS": str(windows.silence),
+            "ACCEPTANCE_SECONDS": str(windows.acceptance),
+        }
+        return {"ORDERS_TABLE": self.names.of("orders"), **{name: known[name] for name in names}}
+
+    def _apis(self) -> None:
+        data_key, mac_key = self.names.published("data-key-arn"), self.names.published("mac-key-arn")
+        self.function(
+            "orders-intake",
+            "orders.api.intake",
+            size=self.stage.sizes.intake,
+            environment=self._environment("VAULT_TABLE", "DATA_KEY_ARN", "MAC_KEY_ARN", "OPEN_SECONDS"),
+            statements=[
+                self._table("GetItem", "BatchGetItem", "PutItem"),
+                on_table(self.names, "vault", "GetItem", "PutItem", "UpdateItem"),
+                on_key(data_key, "GenerateDataKey", "Decrypt"),
+                on_key(mac_key, "GenerateMac"),
+            ],
+        )
+        self.function(
+            "orders-api",
+            "orders.api.handler",
+            environment=self._environment("VAULT_TABLE", "DATA_KEY_ARN", "MAC_KEY_ARN"),
+            statements=[
+                self._table("GetItem", "BatchGetItem", "Query", "UpdateItem"),
+                on_index(self.names, "orders", "customer"),
+                on_table(self.names, "vault", "GetItem"),
+                on_key(data_key, "Decrypt"),
+                on_key(mac_key, "GenerateMac", "VerifyMac"),
+            ],
+        )
+        queues = self.names.queue_arn("*")
+        self.function(
+            "orders-ops",
+            "orders.api.ops",
+            environment={**self._environment(), "QUEUE_PREFIX": self.names.of("")},
+            statements=[
+                self._table("GetItem", "BatchGetItem"),
+                on_index(self.names, "orders", "open"),
+                allow(["sqs:ListQueues"], ["*"]),
+                allow(["sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"], [queues]),
+                allow(
+                    [
+                        "sqs:StartMessageMoveTask",
+                        "sqs:ListMessageMoveTasks",
+                        "sqs:ReceiveMessage",
+                        "sqs:DeleteMessage",
+                    ],
+                    [f"{queues}{SUFFIX}"],
+                ),
+            ],
+        )
+
+    def _tasks(self) -> None:
+        answer = on_machine(self.names, LIFECYCLE, "SendTaskSuccess")
+        for task, operations, answers in (
+            ("screen", ("GetItem", "Query", "UpdateItem"), False),
+            ("await-stock", ("GetItem", "PutItem", "UpdateItem"), True),
+            ("await-payment", ("GetItem", "PutItem", "UpdateItem"), True),
+            ("await-dispatch", ("GetItem", "PutItem", "UpdateItem"), True),
+            ("begin-close", ("GetItem", "UpdateItem"), False),
+            ("resume", ("GetItem", "UpdateItem"), False),
+            ("close", ("GetItem", "UpdateItem"), False),
+            ("complete", ("GetItem", "UpdateItem"), False),
+        ):
+            self.function(
+                f"orders-{task}",
+                f"orders.tasks.{task.replace('-', '_')}",
+                environment=self._environment(*(_WINDOWS if task == "resume" else ())),
+                statements=[self._table(*operations), *([answer] if answers else [])],
+            )
+
+    def _workers(self) -> None:
+        self.worker(
+            "orders-intake",
+            "orders-start",
+            "orders.workers.start",
+            patterns=subscribe("orders-intake", OrderPlaced),
+            environment={"LIFECYCLE_ARN": self.names.machine_arn(LIFECYCLE)},
+            statements=[on_machine(self.names, LIFECYCLE, "StartExecution")],
+        )
+        self.worker(
+            "orders-inbox",
+            "orders-inbox",
+            "orders.workers.inbox",
+            patterns=subscribe(
+                "orders-inbox",
+                OrderCancellationRequested,
+                PaymentAuthorised,
+                StockAvailable,
+                ShipmentDispatched,
+                ShipmentOutForDelivery,
+                ShipmentDelivered,
+                ShipmentExceptional,
+            ),
+            environment=self._environment(*_WINDOWS),
+            statements=[
+                self._table("GetItem", "PutItem", "UpdateItem"),
+                on_machine(self.names, LIFECYCLE, "SendTaskSuccess", "SendTaskFailure"),
+            ],
+        )
+        self.worker(
+            "orders-offers",
+            "orders-offers",
+            "orders.workers.offers",
+            patterns=subscribe("orders-offers", OffersPublished),
+            size=self.stage.sizes.batch,
+            environment=self._environment(),
+            statements=[self._table("PutItem")],
+        )
+        self.scheduled(
+            "orders-sweep",
+            "orders.workers.sweep",
+            environment=self._environment(*_WINDOWS, "LIFECYCLE_ARN"),
+            statements=[
+                self._table("GetItem", "UpdateItem"),
+                on_index(self.names, "orders", "open"),
+                on_machine(self.names, LIFECYCLE, "StartExecution"),
+            ],
+        )
+
+    def _lifecycle(self) -> None:
+        windows = self.stage.windows
+        self._machine(
+            LIFECYCLE,
+            LIFECYCLE_FUNCTIONS,
+            {
+                "StockSeconds": windows.stock,
+                "PaymentSeconds": windows.payment,
+                "DispatchSeconds": windows.dispatch,
+            },
+        )
+
+    def _completion(self) -> None:
+        machine = self._machine(COMPLETION, COMPLETION_FUNCTIONS, {})
+        rule = f"{COMPLETION}-orders"
+        failures = f"{COMPLETION}{SUFFIX}"
+        dead = DeadLetterQueue(
+            self,
+            "CompletionFailures",
+            name=failures,
+            holds="OrderAccepted events that started no completion",
+            stage=self.stage,
+            names=self.names,
+        )
+        self.queues.append(failures)
+        role = iam.Role(
+            self,
+            "CompletionRole",
+            assumed_by=iam.ServicePrincipal("events.amazonaws.com"),
+            inline_policies={
+                "start": iam.PolicyDocument(statements=[on_machine(self.names, COMPLETION, "StartExecution")])
+            },
+        )
+        events.Rule(
+            self,
+            rule,
+            rule_name=self.names.of(rule),
+            event_bus=events.EventBus.from_event_bus_name(self, "CommerceBus", self.names.of(COMMERCE_BUS)),
+            event_pattern=subscribe(COMPLETION, OrderAccepted)[rule],
+            targets=[
+                targets.SfnStateMachine(
+                    machine.machine,
+                    role=role.without_policy_updates(),
+                    dead_letter_queue=dead.queue,
+                    input=events.RuleTargetInput.from_event_path("$.detail"),
+                )
+            ],
+        )
+
+    def _machine(self, name: str, functions: dict[str, str], numbers: dict[str, int]) -> StateMachine:
+        self.machines.append(name)
+        made = StateMachine(self, name, stage=self.stage, names=self.names, functions=functions, numbers=numbers)
+        title = "".join(part.capitalize() for part in name.split("-"))
+        CfnOutput(self, f"{title}Arn", value=made.machine.state_machine_arn)
+        return made

@@ -1,0 +1,44 @@
+"""cdk-nag: the AwsSolutions and Serverless packs on every stack, and the rules that are acknowledged, with reasons.
+
+What a rule cannot tell apart is told apart in ``tests/infra``: which routes are open, which actions are allowed on
+``*``, which queues are dead-letter queues.
+"""
+
+from __future__ import annotations
+
+from aws_cdk import Acknowledgment, App, Validations
+from cdk_nag import AwsSolutionsChecks, ServerlessChecks
+
+ACKNOWLEDGED: dict[str, str] = {
+    "AwsSolutions-APIG4": "Open routes are open in the route table: guests' order tokens, signed callbacks, catalogue.",
+    "AwsSolutions-COG2": "Buyers choose a second factor themselves; requiring one is a decision of the shop, not ours.",
+    "AwsSolutions-COG8": "The plus tier costs 4 times the essentials a monthly user; a stage can name another issuer.",
+    "AwsSolutions-IAM5[Resource::*]": (
+        "X-Ray's actions, Step Functions' log delivery and sqs:ListQueues know no narrower resource."
+    ),
+    "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:commerce-{stage}-*]": (
+        "orders-ops shows and redrives the queues of every context, also of those that are deployed after it."
+    ),
+    "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:commerce-{stage}-*-dlq]": (
+        "As above, for what only dead-letter queues are read and emptied by."
+    ),
+    "AwsSolutions-L1": "The runtime is Python 3.13, which the layers are built for; 3.14 is a release of its own.",
+    "AwsSolutions-SF1": "An execution's history holds every event; a log of all of them would cost more than the run.",
+    "AwsSolutions-SMG4": "The key is shared with the provider: rotating it takes both sides, by the operations guide.",
+    "AwsSolutions-SQS3": "Dead-letter queues of rules, streams and asynchronous invocations have none themselves.",
+    "Serverless-LambdaDLQ": "Only asynchronously invoked functions fail without a caller; they have a destination.",
+    "Serverless-LambdaEventSourceMappingDestination": "An SQS mapping knows no destination: its queue has a DLQ.",
+    "Serverless-LambdaLatestVersion": "See AwsSolutions-L1.",
+    "Serverless-LambdaStarPermissions": "See AwsSolutions-IAM5.",
+    "Serverless-SQSRedrivePolicy": "See AwsSolutions-SQS3.",
+}
+"""Rule (and finding) -> why it is not followed; whatever is not in here stops the synthesis."""
+
+
+def check(app: App, stage: str) -> None:
+    """Have every stack of ``app`` checked when it is synthesised."""
+    validations = Validations.of(app)
+    validations.add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
+    validations.acknowledge(
+        *(Acknowledgment(id=rule.replace("{stage}", stage), reason=reason) for rule, reason in ACKNOWLEDGED.items())
+    )

@@ -1,0 +1,76 @@
+"""The whole platform of one stage: its stacks, in the order in which they can be deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aws_cdk import App, Tags
+
+from infra import local, nag
+from infra.contexts.catalog import CatalogStack
+from infra.contexts.context import ContextStack
+from infra.contexts.customers import CustomersStack
+from infra.contexts.inventory import InventoryStack
+from infra.contexts.notifications import NotificationsStack
+from infra.contexts.orders import OrdersStack
+from infra.contexts.payments import PaymentsStack
+from infra.contexts.reference import ReferenceStack
+from infra.contexts.shipping import ShippingStack
+from infra.settings import Stage
+from infra.stacks.data import DataStack
+from infra.stacks.edge import EdgeStack
+from infra.stacks.observe import ObserveStack
+
+CONTEXT_STACKS: tuple[type[ContextStack], ...] = (
+    OrdersStack,
+    InventoryStack,
+    PaymentsStack,
+    ShippingStack,
+    NotificationsStack,
+    CatalogStack,
+    CustomersStack,
+    ReferenceStack,
+)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The stacks of a stage."""
+
+    data: DataStack
+    edge: EdgeStack
+    contexts: Mapping[str, ContextStack]
+    observe: ObserveStack
+
+
+def build(app: App, stage: Stage, assets: Mapping[str, Path]) -> Platform:
+    """Make every stack of ``stage`` in ``app``.
+
+    The order matters for the first deployment only, when an SSM parameter must be there before it is read.
+
+    Parameters
+    ----------
+    assets
+        Folders of staged code: the layers ``dependencies`` and ``commerce``, and one a context.
+    """
+    data = DataStack(app, stage=stage)
+    edge = EdgeStack(app, stage=stage)
+    edge.add_stack_dependency(data)
+    contexts = {stack.context: stack(app, stage=stage, assets=assets) for stack in CONTEXT_STACKS}
+    for context in contexts.values():
+        context.add_stack_dependency(edge)
+    observe = ObserveStack(
+        app,
+        stage=stage,
+        queues=[queue for context in contexts.values() for queue in context.queues],
+        machines=[machine for context in contexts.values() for machine in context.machines],
+    )
+    observe.add_stack_dependency(edge)
+    Tags.of(app).add("platform", "commerce")
+    Tags.of(app).add("stage", stage.name)
+    if stage.emulated:
+        local.adapt(app)
+    nag.check(app, stage.name)
+    return Platform(data, edge, contexts, observe)

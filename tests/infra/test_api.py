@@ -1,0 +1,61 @@
+"""The public API is the route table, and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from commerce.access import ROUTES
+from tests.infra.templates import Synthesised, flat
+
+pytestmark = pytest.mark.infra
+
+
+def test_every_route_of_the_table_is_there_once_and_no_other(synthesised: Synthesised) -> None:
+    keys = Counter(
+        route["Properties"]["RouteKey"] for _, _, route in synthesised.resources("AWS::ApiGatewayV2::Route")
+    )
+    assert keys == Counter(dict.fromkeys(ROUTES, 1))
+
+
+def test_every_signed_in_route_has_the_authoriser_and_every_open_one_none(synthesised: Synthesised) -> None:
+    [(_, authoriser, properties)] = synthesised.resources("AWS::ApiGatewayV2::Authorizer")
+    assert properties["Properties"]["AuthorizerType"] == "JWT"
+    for _, _, route in synthesised.resources("AWS::ApiGatewayV2::Route"):
+        properties = route["Properties"]
+        if ROUTES[properties["RouteKey"]].signed_in:
+            assert (properties["AuthorizationType"], properties["AuthorizerId"]) == ("JWT", {"Ref": authoriser})
+        else:
+            assert properties["AuthorizationType"] == "NONE"
+            assert "AuthorizerId" not in properties
+
+
+def test_every_route_leads_to_the_alias_of_its_function_which_lets_the_api_in(synthesised: Synthesised) -> None:
+    lets_in = set()
+    for stack, _, permission in synthesised.resources("AWS::Lambda::Permission"):
+        properties = permission["Properties"]
+        if properties["Principal"] == "apigateway.amazonaws.com":
+            alias = synthesised.refer(stack, properties["FunctionName"])
+            function = synthesised.refer(stack, alias["Properties"]["FunctionName"])
+            lets_in.add(function["Properties"]["FunctionName"])
+            assert ":execute-api:" in flat(properties["SourceArn"])
+    for stack, _, route in synthesised.resources("AWS::ApiGatewayV2::Route"):
+        properties = route["Properties"]
+        logical = flat(properties["Target"]).removeprefix("integrations/${").removesuffix("}")
+        integration = synthesised.templates[stack]["Resources"][logical]["Properties"]
+        function = f"commerce-{synthesised.stage.name}-{ROUTES[properties['RouteKey']].function}"
+        assert flat(integration["IntegrationUri"]).endswith(f":function:{function}:live")
+        assert integration["PayloadFormatVersion"] == "2.0"
+        assert function in lets_in
+
+
+def test_the_api_is_throttled_and_logs_nothing_that_names_a_person(synthesised: Synthesised) -> None:
+    [(_, _, stage)] = synthesised.resources("AWS::ApiGatewayV2::Stage")
+    limits = stage["Properties"]["DefaultRouteSettings"]
+    assert limits["ThrottlingRateLimit"] == synthesised.stage.throttle_rate
+    assert limits["ThrottlingBurstLimit"] == synthesised.stage.throttle_burst
+    line = stage["Properties"]["AccessLogSettings"]["Format"]
+    assert "$context.routeKey" in line
+    for personal in ("claims", "sourceIp", "$context.path", "userAgent"):
+        assert personal not in line

@@ -1,0 +1,229 @@
+"""Each mend of the emulator: that it works, and that it is needed (red once upstream has mended it: remove it then)."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration import localcloud_kit as kit
+from tools.localcloud.mends import MENDS
+from tools.localcloud.server import LocalCloud
+
+pytestmark = pytest.mark.integration
+
+ENVIRONMENTS = 2
+
+RAISING = """
+import os
+class StockShort(Exception):
+    pass
+def handler(event, context):
+    if event.get("raise"):
+        raise StockShort("three are missing")
+    return os.getpid()
+"""
+
+
+@pytest.fixture(scope="module")
+def mended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    cloud = LocalCloud(tmp_path_factory.mktemp("mended"), minute=1.0, environments=ENVIRONMENTS)
+    cloud.start()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
+def without(tmp_path: Path) -> Iterator[Callable[..., LocalCloud]]:
+    """Starts an emulator without the named mends."""
+    clouds = []
+
+    def start(*names: str) -> LocalCloud:
+        cloud = LocalCloud(tmp_path / "-".join(names), environments=ENVIRONMENTS, without=names)
+        clouds.append(cloud)
+        cloud.start()
+        return cloud
+
+    yield start
+    for cloud in clouds:
+        cloud.stop()
+
+
+def test_every_mend_is_shown_here() -> None:
+    shown = Path(__file__).read_text(encoding="utf-8")
+    assert [mend.name for mend in MENDS if f'"{mend.name}"' not in shown] == []
+
+
+# ---- what a function's exception is called -------------------------------------------------------------------------
+
+
+def test_an_exception_keeps_its_name_and_its_environment(mended: LocalCloud) -> None:
+    kit.function(mended, "raising", RAISING)
+    before = kit.invoke(mended, "raising")
+    answer = kit.invoke(mended, "raising", {"raise": True})
+    assert (answer["errorType"], answer["errorMessage"]) == ("StockShort", "three are missing")
+    assert any("index.py" in line for line in answer["stackTrace"])
+    assert kit.invoke(mended, "raising") == before
+
+
+def test_without_the_mend_the_name_is_lost(without: Callable[..., LocalCloud]) -> None:
+    cloud = without("error_type_in_worker", "error_type_in_answer")
+    kit.function(cloud, "raising", RAISING)
+    before = kit.invoke(cloud, "raising")
+    assert kit.invoke(cloud, "raising", {"raise": True})["errorType"] == "Runtime.HandlerError"
+    assert kit.invoke(cloud, "raising") != before
+
+
+# ---- a callback task whose function raises -------------------------------------------------------------------------
+
+
+def waiting(function: str, payload: dict[str, Any], timeout: int = 60) -> dict[str, Any]:
+    return {
+        "Wait": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+            "Arguments": {"FunctionName": function, "Payload": payload},
+            "TimeoutSeconds": timeout,
+            "End": True,
+        }
+    }
+
+
+def test_a_callback_task_fails_with_its_function(mended: LocalCloud) -> None:
+    function = kit.function(mended, "callback-raising", RAISING)
+    execution = kit.ended(mended, kit.execution(mended, "callback", waiting(function, {"raise": True})))
+    assert (execution["status"], execution["error"]) == ("FAILED", "StockShort")
+
+
+def test_without_the_mend_a_callback_task_waits_out_its_time(without: Callable[..., LocalCloud]) -> None:
+    cloud = without("callback_task_fails")
+    function = kit.function(cloud, "callback-raising", RAISING)
+    execution = kit.execution(cloud, "callback", waiting(function, {"raise": True}, timeout=4))
+    assert kit.until(lambda: kit.journal(cloud, kind="invoke", function="callback-raising"))
+    assert kit.ended(cloud, execution, 1.0)["status"] == "RUNNING"
+    assert kit.ended(cloud, execution)["error"] == "States.Timeout"
+
+
+# ---- the length of a task token ------------------------------------------------------------------------------------
+
+TELLING = """
+def handler(event, context):
+    raise ValueError(str(len(event["token"])))
+"""
+
+
+def token_length(cloud: LocalCloud) -> int:
+    function = kit.function(cloud, "telling", TELLING)
+    states = waiting(function, {"token": "{% $states.context.Task.Token %}"})
+    return int(json.loads(kit.ended(cloud, kit.execution(cloud, "token", states))["cause"])["errorMessage"])
+
+
+def test_a_task_token_is_as_long_as_on_aws(mended: LocalCloud) -> None:
+    assert token_length(mended) == 1024
+
+
+def test_without_the_mend_a_task_token_is_short(without: Callable[..., LocalCloud]) -> None:
+    assert token_length(without("task_token_length")) < 100
+
+
+# ---- who made a call -----------------------------------------------------------------------------------------------
+
+CALLING = """
+import boto3
+def handler(event, context):
+    boto3.client("sqs").list_queues()
+"""
+
+
+def test_a_recorded_call_names_its_function(mended: LocalCloud) -> None:
+    kit.function(mended, "calling", CALLING)
+    kit.invoke(mended, "calling")
+    assert [line["by"] for line in kit.journal(mended, kind="call", action="ListQueues")] == ["calling"]
+
+
+def test_without_the_mend_a_call_has_no_name(without: Callable[..., LocalCloud]) -> None:
+    cloud = without("caller_in_user_agent")
+    kit.function(cloud, "calling", CALLING)
+    kit.invoke(cloud, "calling")
+    assert [line["by"] for line in kit.journal(cloud, kind="call", action="ListQueues")] == ["client"]
+
+
+# ---- how long the end of a log is waited for -----------------------------------------------------------------------
+
+SILENT = "def handler(event, context):\n    pass\n"
+TALKING = "def handler(event, context):\n    print('said', event['n'])\n"
+UPSTREAM_WAIT_MS = 50
+
+
+def quickest(cloud: LocalCloud) -> int:
+    """The shortest of some invocations in ms: what none of them can do without."""
+    kit.function(cloud, "silent", SILENT)
+    for _ in range(20):
+        kit.invoke(cloud, "silent")
+    return min(line["ms"] for line in kit.journal(cloud, kind="invoke", function="silent"))
+
+
+def test_a_silent_function_is_not_waited_for(mended: LocalCloud) -> None:
+    assert quickest(mended) < UPSTREAM_WAIT_MS
+
+
+def test_without_the_mend_every_silent_invocation_is_waited_for(without: Callable[..., LocalCloud]) -> None:
+    assert quickest(without("end_of_log_in_worker", "end_of_log_awaited")) >= UPSTREAM_WAIT_MS
+
+
+def test_what_a_function_prints_is_in_the_log_of_its_invocation(mended: LocalCloud) -> None:
+    kit.function(mended, "talking", TALKING)
+    for n in range(3):
+        kit.invoke(mended, "talking", {"n": n})
+    events = kit.client(mended, "logs").filter_log_events(logGroupName="/aws/lambda/talking")["events"]
+    kinds = [event["message"].split(" RequestId")[0] for event in events]
+    assert kinds == [word for n in range(3) for word in ("START", f"said {n}", "END", "REPORT")]
+
+
+# ---- where a layer lies --------------------------------------------------------------------------------------------
+
+FINDING = "import shared\n\ndef handler(event, context):\n    return shared.__file__\n"
+
+
+def layer_places(cloud: LocalCloud) -> set[str]:
+    content = {"ZipFile": kit.archive({"python/shared.py": ""})}
+    layer = kit.client(cloud, "lambda").publish_layer_version(LayerName="shared", Content=content)["LayerVersionArn"]
+    names = ("finding-one", "finding-two")
+    for name in names:
+        kit.function(cloud, name, FINDING, Layers=[layer])
+    return {kit.invoke(cloud, name) for name in names}
+
+
+def test_a_layer_is_unpacked_once(mended: LocalCloud) -> None:
+    assert len(layer_places(mended)) == 1
+
+
+def test_without_the_mend_a_layer_is_unpacked_for_each(without: Callable[..., LocalCloud]) -> None:
+    assert len(layer_places(without("layer_unpacked_once"))) == 2
+
+
+# ---- schedules and environments ------------------------------------------------------------------------------------
+
+
+def test_a_minute_of_a_schedule_is_as_long_as_set(mended: LocalCloud) -> None:
+    url, arn = kit.queue(mended, "ticks")
+    events = kit.client(mended, "events")
+    events.put_rule(Name="every-minute", ScheduleExpression="rate(1 minute)")
+    events.put_targets(Rule="every-minute", Targets=[{"Id": "ticks", "Arn": arn}])
+    ticks: list[Any] = []
+    assert kit.until(lambda: ticks.extend(kit.taken(mended, url)) or len(ticks) >= 2, 20.0)
+    assert {tick["detail-type"] for tick in ticks} == {"Scheduled Event"}
+
+
+SLOW = "import os, time\n\ndef handler(event, context):\n    time.sleep(0.2)\n    return os.getpid()\n"
+
+
+def test_a_function_has_no_more_environments_than_set(mended: LocalCloud) -> None:
+    kit.function(mended, "slow", SLOW)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        processes = set(pool.map(lambda _: kit.invoke(mended, "slow"), range(6)))
+    assert len(processes) == ENVIRONMENTS
