@@ -57,6 +57,14 @@ command_line() {
 }
 
 python="$(find_python)" || exit 1
-environment .venv requirements/dev.txt
-environment .venv-cloud requirements/localcloud.txt
-command_line
+environment .venv requirements/dev.txt &
+first=$!
+environment .venv-cloud requirements/localcloud.txt &
+second=$!
+command_line &
+third=$!
+status=0
+for job in "$first" "$second" "$third"; do
+    wait "$job" || status=1
+done
+exit "$status"

@@ -330,6 +330,7 @@ def _fields(schema: Document) -> Document:
     required = set(schema.get("required", ()))
     return {
         "description": schema.get("description", ""),
+        "values": schema.get("enum", []),
         "fields": [
             {
                 "name": name,

@@ -116,9 +116,9 @@ def put_products(products: Products, clock: Clock, subject: str, wanted: Sequenc
     found = products.read(list(by_sku))
     owned = [(f"{positions[sku]}.merchant_id", one.merchant_id) for sku, one in by_sku.items()]
     owned += [(f"{positions[sku]}.sku", product.description.merchant_id) for sku, product in found.items()]
-    _refuse_strangers(products, subject, owned)
+    owners = _refuse_strangers(products, subject, owned)
     for merchant in dict.fromkeys(one.merchant_id for one in wanted):
-        if products.own(merchant, subject) != subject:
+        if merchant not in owners and products.own(merchant, subject) != subject:
             raise NotYourMerchant(f"somebody else acts for {merchant}")
     return _write_all(products, clock, subject, found, list(by_sku), change)
 
@@ -220,13 +220,14 @@ def _published(chunk: Sequence[Written], clock: Clock) -> OffersPublished | None
     return OffersPublished(at=rfc3339(clock.now()), offers=offers) if offers else None
 
 
-def _refuse_strangers(products: Products, subject: str, owned: Sequence[tuple[str, str]]) -> None:
+def _refuse_strangers(products: Products, subject: str, owned: Sequence[tuple[str, str]]) -> dict[str, str]:
     owners = products.owners(list(dict.fromkeys(merchant for _, merchant in owned)))
     strange = [(field, merchant) for field, merchant in owned if owners.get(merchant, subject) != subject]
     if strange:
         raise NotYourMerchant(
             fields=[FieldError(field, "not-yours", f"somebody else acts for {merchant}") for field, merchant in strange]
         )
+    return owners
 
 
 def _refuse_twice(groups: Iterable[Sequence[Entry]]) -> None:

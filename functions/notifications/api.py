@@ -26,8 +26,8 @@ class NoticeBody(BaseModel):
 
     id: Annotated[str, Field(examples=["20261123T060708123Z-order-paid-06PM4NXBDTKB"])]
     kind: Annotated[str, Field(examples=["order-paid"])]
-    title: Annotated[str, Field(examples=["We have received your payment for order 06PM-4NXB-DTKC"])]
-    order_number: Annotated[str | None, Field(examples=["06PM-4NXB-DTKC"])]
+    title: Annotated[str, Field(examples=["We have received your payment for order 06PM-4NXB-DTKB"])]
+    order_number: Annotated[str | None, Field(examples=["06PM-4NXB-DTKB"])]
     about: Annotated[str, Field(examples=["06PM4NXBDTKB"], description="Order, fulfilment or payment id.")]
     at: Annotated[str, Field(examples=["2026-11-23T06:07:08.123Z"])]
     read_at: str | None

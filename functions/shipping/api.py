@@ -76,6 +76,8 @@ def buyer_routes(store: Store, signer: TokenSigner) -> Api:
     """Return the routes of buyers."""
 
     def own(request: Request) -> Answer:
+        if request.header("Order-Token"):  # of a guest's order that the caller has claimed since
+            return guest(request)
         order_id = read_order_number(request.path["number"])
         buyer = None if request.caller.is_staff(*STAFF) else request.caller.subject
         return _shipments(request, order_id, service.shipments(order_id, buyer, store))
@@ -85,7 +87,8 @@ def buyer_routes(store: Store, signer: TokenSigner) -> Api:
         if not token:
             raise Unauthenticated("this needs the header Order-Token")
         order_id = read_order_number(request.path["number"])
-        if signer.read(token).order_id != order_id:
+        claims = signer.read(token)
+        if claims.order_id != order_id or request.caller.subject not in ("", claims.buyer):
             raise NoShipments()
         return _shipments(request, order_id, service.shipments(order_id, None, store))
 

@@ -20,14 +20,16 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from boto3.dynamodb.conditions import Attr, Key
 
 from commerce import dynamo
+from commerce.clock import parse
 from commerce.dynamo import Change, ConditionFailed, Item, Table, TransactionFailed, Update
 from shipping.model import OPEN, Line, Slip, SlipId, SlipState, StopMark, sources
-from shipping.tracking import Parcel, Scan, Status
+from shipping.tracking import Parcel, Scan, Status, milliseconds, moment_text
 
 INDEX = "queue"
 SHARDS = 4
@@ -158,17 +160,21 @@ class ShippingStore:
 
 
 def pack_scans(scans: Sequence[Scan]) -> bytes:
-    """Return scans as raw DEFLATE (RFC 1951) of JSON rows ``[status, moment, offset, place, text, heard?]``."""
+    """Return scans, which are in the order of their moments, as raw DEFLATE (RFC 1951) of JSON rows.
+
+    A row is ``[status, milliseconds since the row before, offset, place, text, heard?]``.
+    """
+    before = [0, *(scan.moment for scan in scans)]
     rows = [
         [
             _LETTERS[Status(scan.status)] if scan.known else _UNKNOWN + scan.status,
-            scan.moment,
+            scan.moment - since,
             scan.offset,
             scan.place,
             scan.text,
             *([] if scan.heard is None else [scan.heard]),
         ]
-        for scan in scans
+        for scan, since in zip(scans, before, strict=False)
     ]
     raw = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
     deflate = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
@@ -178,6 +184,7 @@ def pack_scans(scans: Sequence[Scan]) -> bytes:
 def unpack_scans(packed: bytes) -> tuple[Scan, ...]:
     """Return what `pack_scans` packed."""
     rows: list[list[Any]] = json.loads(zlib.decompress(packed, wbits=-zlib.MAX_WBITS))
+    moments = accumulate(row[1] for row in rows)
     return tuple(
         Scan(
             status=word[1:] if word.startswith(_UNKNOWN) else _BY_LETTER[word].value,
@@ -187,7 +194,7 @@ def unpack_scans(packed: bytes) -> tuple[Scan, ...]:
             text=text,
             heard=heard[0] if heard else None,
         )
-        for word, moment, offset, place, text, *heard in rows
+        for moment, (word, _, offset, place, text, *heard) in zip(moments, rows, strict=True)
     )
 
 
@@ -271,7 +278,7 @@ def _parcel_item(parcel: Parcel) -> Item:
         "sk": sk,
         "v": _V,
         "slip": parcel.slip_id,
-        "packed_at": parcel.packed_at,
+        "packed_at": milliseconds(parse(parcel.packed_at)),
         "version": parcel.version,
     }
 
@@ -282,7 +289,7 @@ def _parcel(item: Item) -> Parcel:
         carrier=carrier,
         waybill=waybill,
         slip_id=item["slip"],
-        packed_at=item["packed_at"],
+        packed_at=moment_text(item["packed_at"]),
         scans=unpack_scans(item["scans"]) if "scans" in item else (),
         told=tuple(_BY_LETTER[letter] for letter in item.get("told", "")),
         version=item["version"],

@@ -63,7 +63,7 @@ class StreamRelay(Construct):
             retry_attempts=pace.retries,
             bisect_batch_on_error=True,
             report_batch_item_failures=True,
-            filters=[OUTBOX],
+            filters=[lambda_.FilterCriteria.filter(OUTBOX)],
             on_failure=sources.SqsDlq(dead.queue),
         )
         raise_when(

@@ -37,7 +37,7 @@ class ShippingStack(ContextStack):
             "shipping-stop-slips",
             "shipping.tasks.stop_slips",
             environment=environment,
-            statements=[on_table(self.names, "shipping", "GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem")],
+            statements=[on_table(self.names, "shipping", "Query", "PutItem", "UpdateItem", "DeleteItem")],
         )
         self.worker(
             "shipping-inbox",
@@ -45,7 +45,7 @@ class ShippingStack(ContextStack):
             "shipping.workers.inbox",
             patterns=subscribe("shipping-inbox", FulfilmentRequested),
             environment=environment,
-            statements=[on_table(self.names, "shipping", "GetItem", "PutItem", "UpdateItem")],
+            statements=[on_table(self.names, "shipping", "GetItem", "PutItem", "UpdateItem", "DeleteItem")],
         )
         self.worker(
             "shipping-scans",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 Resource = dict[str, Any]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Synthesised:
     """The templates of one stage.
 
@@ -26,7 +26,7 @@ class Synthesised:
     """
 
     stage: Stage
-    templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    templates: Mapping[str, Mapping[str, Any]]
 
     def resources(self, kind: str) -> Iterator[tuple[str, str, Resource]]:
         """Return every resource of a CloudFormation type as (stack, logical id, resource)."""
@@ -46,11 +46,25 @@ class Synthesised:
         return found
 
     def refer(self, stack: str, value: Any) -> Resource:
-        """Return the resource that an intrinsic function of ``stack`` refers to."""
-        [target] = value.values()
-        name = target if isinstance(target, str) else target[0]
-        found: Resource = self.templates[stack]["Resources"][name]
+        """Return the one resource that an intrinsic function of ``stack`` refers to, however deep."""
+        resources = self.templates[stack]["Resources"]
+        [name] = {name for name in _referred(value) if name in resources}
+        found: Resource = resources[name]
         return found
+
+
+def _referred(value: Any) -> Iterator[str]:
+    match value:
+        case {"Ref": name}:
+            yield name
+        case {"Fn::GetAtt": [name, _]}:
+            yield name
+        case dict():
+            for one in value.values():
+                yield from _referred(one)
+        case list():
+            for one in value:
+                yield from _referred(one)
 
 
 def flat(value: Any) -> str:

@@ -13,9 +13,7 @@ pytestmark = pytest.mark.infra
 
 
 def test_every_route_of_the_table_is_there_once_and_no_other(synthesised: Synthesised) -> None:
-    keys = Counter(
-        route["Properties"]["RouteKey"] for _, _, route in synthesised.resources("AWS::ApiGatewayV2::Route")
-    )
+    keys = Counter(route["Properties"]["RouteKey"] for _, _, route in synthesised.resources("AWS::ApiGatewayV2::Route"))
     assert keys == Counter(dict.fromkeys(ROUTES, 1))
 
 

@@ -160,21 +160,21 @@ def read_variables(folder: str) -> set[str]:
     found = set()
     for file in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-                name = node.args[0]
-                asked = node.func.attr in {"env", "env_seconds"} or ast.unparse(node.func) == "os.environ.get"
-                if asked and isinstance(name, ast.Constant) and isinstance(name.value, str):
+            if isinstance(node, ast.Call) and node.args:
+                name, asks = node.args[0], ast.unparse(node.func).split(".")[-1] in {"env", "env_seconds"}
+                asks = asks or ast.unparse(node.func) == "os.environ.get"
+                if asks and isinstance(name, ast.Constant) and isinstance(name.value, str):
                     found.add(name.value)
     return found
 
 
-@pytest.mark.parametrize("context", [*CONTEXTS, "reference"])
-def test_a_context_is_told_what_it_asks_for_and_nothing_else(prod: Synthesised, context: str) -> None:
+@pytest.mark.parametrize("name", [*CONTEXTS, "reference"])
+def test_a_context_is_told_what_it_asks_for_and_nothing_else(prod: Synthesised, name: str) -> None:
     told = set()
     for stack, _, function in prod.resources("AWS::Lambda::Function"):
-        if stack == context and function["Properties"]["Handler"].startswith(f"{context}."):
+        if stack == name and function["Properties"]["Handler"].startswith(f"{name}."):
             told |= set(function["Properties"]["Environment"]["Variables"])
-    assert {name for name in told if not name.startswith("POWERTOOLS_")} == read_variables(f"functions/{context}")
+    assert {one for one in told if not one.startswith("POWERTOOLS_")} == read_variables(f"functions/{name}")
 
 
 def test_windows_are_told_in_seconds_as_the_stage_has_them(synthesised: Synthesised) -> None:

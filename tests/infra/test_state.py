@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -117,12 +117,16 @@ def test_a_partner_may_put_only_events_of_its_own_carrier(synthesise: Callable[[
     buses = synthesise(stage).named("AWS::Events::EventBus", "Name")
     assert "Policy" not in buses["commerce"]
     allowed = {
-        (flat(one["Principal"]["AWS"]).split(":")[4], one["Action"], one["Condition"]["StringEquals"]["events:source"])
+        (
+            flat(one["Principal"]["AWS"]).split("::")[-1],
+            one["Action"],
+            one["Condition"]["StringEquals"]["events:source"],
+        )
         for one in buses["carriers"]["Policy"]["Statement"]
     }
     assert allowed == {
-        ("111122223333", "events:PutEvents", "carrier.generic"),
-        ("444455556666", "events:PutEvents", "carrier.sf"),
+        ("111122223333:root", "events:PutEvents", "carrier.generic"),
+        ("444455556666:root", "events:PutEvents", "carrier.sf"),
     }
     for one in buses["carriers"]["Policy"]["Statement"]:
         assert one["Effect"] == "Allow"

@@ -53,7 +53,9 @@ def test_windows_are_numbers(synthesised: Synthesised) -> None:
     windows = synthesised.stage.windows
     asl = next(asl for name, _, asl in machines(synthesised) if name == LIFECYCLE)
     timeouts = {
-        name: state["TimeoutSeconds"] for name, state in asl["States"].items() if "waitForTaskToken" in state.get("Resource", "")
+        name: state["TimeoutSeconds"]
+        for name, state in asl["States"].items()
+        if "waitForTaskToken" in state.get("Resource", "")
     }
     assert timeouts == {
         "AwaitStock": windows.stock,
@@ -85,13 +87,10 @@ def test_a_workflow_that_fails_times_out_or_is_aborted_raises_an_alarm(synthesis
     }
 
 
-def test_an_acceptance_starts_the_completion_with_the_order_s_id_alone(synthesised: Synthesised) -> None:
+def test_an_acceptance_starts_the_completion_with_what_it_says(synthesised: Synthesised) -> None:
     rules = synthesised.named("AWS::Events::Rule", "Name")
     [target] = rules[f"{COMPLETION}-orders"]["Targets"]
-    assert target["InputTransformer"] == {
-        "InputPathsMap": {"detail-order_id": "$.detail.order_id"},
-        "InputTemplate": '{"order_id":<detail-order_id>}',
-    }
+    assert target["InputPath"] == "$.detail"
     role = synthesised.refer("orders", target["RoleArn"])["Properties"]
     [statement] = role["Policies"][0]["PolicyDocument"]["Statement"]
     assert statement["Action"] == "states:StartExecution"

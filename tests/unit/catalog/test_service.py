@@ -68,7 +68,7 @@ def test_many_products_are_few_events_and_few_reads() -> None:
 def test_an_event_is_no_larger_than_a_message() -> None:
     skus = [f"S{n}" for n in range(20)]
     shelves = filled(*skus)
-    lists = [price(n, f"list-{n}") for n in range(200)]
+    lists = [price(n, quantity=n + 1) for n in range(200)]
     for sku in skus:
         put_prices(shelves, CLOCK, "ann", "GBP", entries(*((sku, one) for one in lists)))
     shelves.published = []

@@ -76,7 +76,7 @@ def test_addresses_that_are_refused(email: str) -> None:
 def test_no_address_can_end_a_header_line(text: str) -> None:
     for email in (text, f"{text}@example.com", f"ada@{text}.com", f"ada@example.com{text}"):
         if not refused(email=email):
-            assert not set(email) & set("\r\n\t ,;<>()[]\\\"\x00")
+            assert not set(email) & set('\r\n\t ,;<>()[]\\"\x00')
             assert email.isascii()
 
 
@@ -95,7 +95,9 @@ def test_time_zones(zone: str) -> None:
     assert not refused(time_zone=zone)
 
 
-@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "Europe", "../../etc/passwd", "/etc/localtime", "Asia/Shanghai\n"])
+@pytest.mark.parametrize(
+    "zone", ["", "Mars/Olympus", "Europe", "../../etc/passwd", "/etc/localtime", "Asia/Shanghai\n"]
+)
 def test_time_zones_that_are_none(zone: str) -> None:
     assert refused(time_zone=zone)
 

@@ -32,7 +32,9 @@ def test_the_same_change_delivered_twice_is_one_notice() -> None:
 
 
 def test_two_parcels_and_two_payments_of_one_moment_are_told_each() -> None:
-    one, other = (example(events.ShipmentDispatched, fulfilment_id=f"06PM4NXBDTKB-{n}") for n in (1, 2))
+    one, other = (
+        example(events.ShipmentDispatched, fulfilment_id=f"{example(events.OrderPlaced).order_id}-{n}") for n in (1, 2)
+    )
     assert _notice(one).id != _notice(other).id
     one_back, other_back = (example(events.PaymentReturned, payment_id=f"pay_{n}") for n in "ab")
     assert _notice(one_back).id != _notice(other_back).id

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commerce.errors import Invalid
@@ -33,6 +33,9 @@ from shipping.tracking import Parcel
 from tests.unit.shipping.fakes import NOW, ORDER, SLIP, CountingCarrier, MemoryStore, clock, request, table_of
 
 pytestmark = pytest.mark.unit
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine must not fail a test."""
 
 
 Held = TypeVar("Held", bound=MemoryStore)
@@ -176,6 +179,7 @@ def test_a_slip_id_reads_as_it_is_written() -> None:
         service.find(SlipId(ORDER, 2), released(MemoryStore()))
 
 
+@unhurried
 @given(bits=st.integers(0, 2**22 - 1), numbers=st.lists(st.integers(1, 999), min_size=2, max_size=2, unique=True))
 def test_generic_waybills_are_stable_and_differ(bits: int, numbers: list[int]) -> None:
     carrier, order = GenericCarrier(), mint_order_number(NOW, bits)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commerce import events
@@ -38,6 +38,9 @@ from shipping.tracking import (
 from tests.unit.shipping.fakes import NOW, ORDER, SLIP, MemoryStore, clock, request
 
 pytestmark = pytest.mark.unit
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine must not fail a test."""
 
 DISPATCHED = NOW - timedelta(days=9)
 HISTORY = [
@@ -109,6 +112,7 @@ def deliveries(draw: st.DrawFn) -> tuple[list[events.Scan], list[list[events.Sca
     return history, batches
 
 
+@unhurried
 @given(deliveries())
 def test_any_delivery_of_a_history_makes_the_same_record_and_tells_each_thing_once(
     delivered: tuple[list[events.Scan], list[list[events.Scan]]],
@@ -131,6 +135,7 @@ def test_any_delivery_of_a_history_makes_the_same_record_and_tells_each_thing_on
     assert in_parts.writes == before <= len(batches)
 
 
+@unhurried
 @given(st.lists(scans, min_size=1, max_size=10))
 def test_statuses_only_move_as_the_table_says(history: list[events.Scan]) -> None:
     made = track(parcel(*history))
@@ -143,6 +148,7 @@ def test_statuses_only_move_as_the_table_says(history: list[events.Scan]) -> Non
         assert made.status in {Status.DELIVERED, Status.RETURNING, Status.RETURNED, Status.LOST}
 
 
+@unhurried
 @given(st.lists(scans, max_size=10))
 def test_packed_scans_are_the_same_scans(history: list[events.Scan]) -> None:
     held = parcel(*history).scans

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _PUT_EVENTS_ENTRIES = 10
 """Entries in one PutEvents call (EventBridge service quota)."""
+_PUT_EVENTS_BYTES = 256_000
+"""Of all entries of one PutEvents call together (the quota is 256 KB, 262,144 bytes)."""
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
@@ -35,9 +37,7 @@ def publish(records: list[Mapping[str, Any]], client: EventBridgeClient, bus: st
         The sequence number of the first record with an event that was not taken: the stream
         delivers it and all after it again.
     """
-    entries = list(_entries(records, bus))
-    for at in range(0, len(entries), _PUT_EVENTS_ENTRIES):
-        batch = entries[at : at + _PUT_EVENTS_ENTRIES]
+    for batch in _batches(_entries(records, bus)):
         answer = client.put_events(Entries=[entry for _, entry in batch])
         if answer["FailedEntryCount"]:
             for (sequence, _), result in zip(batch, answer["Entries"], strict=True):
@@ -47,6 +47,20 @@ def publish(records: list[Mapping[str, Any]], client: EventBridgeClient, bus: st
                     )
                     return sequence
     return None
+
+
+def _batches(entries: Iterator[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
+    batch: list[tuple[str, Any]] = []
+    size = 0
+    for sequence, entry in entries:
+        more = sum(len(entry[counted].encode()) for counted in ("Source", "DetailType", "Detail"))
+        if batch and (len(batch) == _PUT_EVENTS_ENTRIES or size + more > _PUT_EVENTS_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append((sequence, entry))
+        size += more
+    if batch:
+        yield batch
 
 
 def _entries(records: list[Mapping[str, Any]], bus: str) -> Iterator[tuple[str, Any]]:
