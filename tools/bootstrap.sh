@@ -14,11 +14,12 @@ fail() {
 
 works() { "$1" -c "import sys; sys.exit(sys.version_info < (3, 11))" >/dev/null 2>&1; }
 
-# The version Lambda runs is preferred. A shim that names a version it does not have does not count as one.
+# The version Lambda runs is preferred. A shim that names a version it does not have does not count as one, and an
+# environment's interpreter (which an activated .venv puts first) is followed to the one it was made from.
 find_python() {
     for candidate in python3.13 python3 python3.14 python3.12 python3.11; do
         if works "$candidate"; then
-            command -v "$candidate"
+            "$candidate" -c "import os, sys; print(os.path.realpath(sys.executable))"
             return
         fi
     done
@@ -52,7 +53,7 @@ command_line() {
         return
     fi
     echo "setup: node_modules from package-lock.json (node $(node --version))"
-    npm ci --silent --no-audit --no-fund || fail "package-lock.json could not be installed (see above)"
+    npm ci --loglevel=error --no-audit --no-fund --no-progress || fail "package-lock.json could not be installed (see above)"
     printf '%s' "$wanted" >"$stamp"
 }
 

@@ -11,9 +11,10 @@ from commerce import aws, settings
 from commerce.clock import SystemClock
 from commerce.dynamo import Table
 from commerce.http import Answer, Api, Operation, Request
+from commerce.mailbox import EMAIL, LONGEST_EMAIL
 from commerce.vault import KmsVault
 from customers import service
-from customers.model import EMAIL, LOCALE, LONGEST_EMAIL, PHONE, ContactCard, Profile, Settings, time_zones
+from customers.model import LOCALE, PHONE, ContactCard, Profile, Settings, time_zones
 from customers.store import CustomerStore
 
 

@@ -11,14 +11,6 @@ from functools import cache
 
 from commerce.errors import NotFound
 
-# The form that browsers take (WHATWG HTML, "valid email address"), with a dot in the domain: one mailbox, no
-# comments, no quotes, nothing that could end a header line. RFC 5321 bounds the lengths.
-EMAIL = (
-    r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]$"
-)
-LONGEST_EMAIL = 254
-
 # RFC 5646: language, script and region; extensions and private use say nothing about texts.
 LOCALE = r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?$"
 

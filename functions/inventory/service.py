@@ -133,7 +133,7 @@ def reserve(desk: Desk, order: Order) -> Reservation:
     raise Contended(f"{order.order_id}: others were faster {ATTEMPTS} times")
 
 
-def ship(desk: Desk, fulfilment_id: str) -> None:
+def ship(store: Store, fulfilment_id: str) -> None:
     """Note that a fulfilment's goods have left; once, however often it is told.
 
     Raises
@@ -144,7 +144,7 @@ def ship(desk: Desk, fulfilment_id: str) -> None:
         Its stock had gone back: goods left that nobody should have sent.
     """
     order_id, _, number = fulfilment_id.rpartition("-")
-    reservation = desk.store.reservation(order_id)
+    reservation = store.reservation(order_id)
     while True:
         if reservation is None:
             raise NotHeld(fulfilment_id)
@@ -152,7 +152,7 @@ def ship(desk: Desk, fulfilment_id: str) -> None:
         if not steps:
             return
         label, rows = steps[0]
-        reservation = desk.store.move(reservation, reservation.did(label), rows, Move.SHIP)
+        reservation = store.move(reservation, reservation.did(label), rows, Move.SHIP)
 
 
 def release(desk: Desk, order_id: str) -> None:

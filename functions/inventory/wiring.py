@@ -15,8 +15,13 @@ from inventory.store import Store
 
 
 @cache
+def store() -> Store:
+    """Return the function's store; the environment says which table."""
+    return Store(Table(aws.dynamodb(), env("INVENTORY_TABLE")), warehouses.load().ids)
+
+
+@cache
 def desk() -> Desk:
-    """Return the function's desk; the environment says which table and how long a replenishment takes."""
-    known = warehouses.load()
-    store = Store(Table(aws.dynamodb(), env("INVENTORY_TABLE")), known.ids)
-    return Desk(store, known, SystemClock(), timedelta(seconds=env_seconds("REPLENISHMENT_LEAD_SECONDS")))
+    """Return the function's desk; the environment says how long a replenishment takes."""
+    lead = timedelta(seconds=env_seconds("REPLENISHMENT_LEAD_SECONDS"))
+    return Desk(store(), warehouses.load(), SystemClock(), lead)

@@ -10,12 +10,12 @@ from commerce.events import ShipmentDispatched
 from commerce.settings import env_seconds
 from commerce.worker import handle_batch
 from inventory import service
-from inventory.wiring import desk
+from inventory.wiring import desk, store
 
 
 def inbox(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Note that the goods of each dispatched shipment have left."""
-    return handle_batch(event, {ShipmentDispatched: lambda shipment: service.ship(desk(), shipment.fulfilment_id)})
+    return handle_batch(event, {ShipmentDispatched: lambda shipment: service.ship(store(), shipment.fulfilment_id)})
 
 
 def sweep(_event: Mapping[str, Any], _context: object) -> dict[str, int]:

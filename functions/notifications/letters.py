@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -76,9 +76,9 @@ def language_of(locale: str) -> str:
 def zone_of(name: str | None) -> tzinfo:
     """Return the time zone ``name``, or UTC where a card has none or one that is not known any more."""
     try:
-        return ZoneInfo(name or "UTC")
+        return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
+        return UTC
 
 
 def day(at: datetime, language: str) -> str:

@@ -11,7 +11,7 @@ from commerce import aws, settings
 from commerce.clock import SystemClock, rfc3339
 from commerce.dynamo import Table
 from commerce.errors import FieldError, Invalid, Unauthenticated
-from commerce.http import Answer, Api, Request, cursor, page_size, read_cursor, with_etag
+from commerce.http import Answer, Api, Request, cursor, page_size, read_cursor, serve, with_etag
 from commerce.ids import read_order_number, show_order_number
 from commerce.tokens import OrderClaims, TokenSigner
 from commerce.vault import KmsVault
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def intake(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Function ``orders-intake``: the one route that must start quickly."""
-    return _intake().handle(event, context)
+    return serve(event, {"POST /orders": _place, "POST /guest/orders": _place})
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -34,14 +34,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def ops(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Function ``orders-ops``: open orders and dead-letter queues."""
     return _ops().handle(event, context)
-
-
-@cache
-def _intake() -> Api:
-    api = Api("orders-intake")
-    api.route("POST /orders", _place)
-    api.route("POST /guest/orders", _place)
-    return api
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from commerce.events import Currency, Sku
+from commerce.mailbox import EMAIL, LONGEST_EMAIL
 from orders.model import MOST_LINES, MOST_PIECES
 
 Locale = Annotated[StrictStr, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$", examples=["en-GB"])]
@@ -14,16 +15,12 @@ TimeZone = Annotated[
     StrictStr,
     Field(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", max_length=64, examples=["Europe/London"]),
 ]
-# One local part, one domain, nothing that could end a header line; whether it exists, only mail can tell.
-Email = Annotated[
-    StrictStr,
-    Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=254),
-]
+Email = Annotated[StrictStr, Field(pattern=EMAIL, max_length=LONGEST_EMAIL)]
 Written = r"^[^\x00-\x1f\x7f]*$"
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class LineWanted(_Body):

@@ -94,6 +94,7 @@ class ServiceFunction(Construct):
                 "POWERTOOLS_SERVICE_NAME": runtime.service,
                 "POWERTOOLS_METRICS_NAMESPACE": "commerce",
                 "POWERTOOLS_LOG_LEVEL": stage.log_level,
+                "PYDANTIC_DISABLE_PLUGINS": "__all__",  # looking for them reads every installed distribution
                 **(environment or {}),
             },
             log_group=log,

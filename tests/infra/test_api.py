@@ -18,8 +18,8 @@ def test_every_route_of_the_table_is_there_once_and_no_other(synthesised: Synthe
 
 
 def test_every_signed_in_route_has_the_authoriser_and_every_open_one_none(synthesised: Synthesised) -> None:
-    [(_, authoriser, properties)] = synthesised.resources("AWS::ApiGatewayV2::Authorizer")
-    assert properties["Properties"]["AuthorizerType"] == "JWT"
+    [(_, authoriser, made)] = synthesised.resources("AWS::ApiGatewayV2::Authorizer")
+    assert made["Properties"]["AuthorizerType"] == "JWT"
     for _, _, route in synthesised.resources("AWS::ApiGatewayV2::Route"):
         properties = route["Properties"]
         if ROUTES[properties["RouteKey"]].signed_in:
@@ -35,8 +35,8 @@ def test_every_route_leads_to_the_alias_of_its_function_which_lets_the_api_in(sy
         properties = permission["Properties"]
         if properties["Principal"] == "apigateway.amazonaws.com":
             alias = synthesised.refer(stack, properties["FunctionName"])
-            function = synthesised.refer(stack, alias["Properties"]["FunctionName"])
-            lets_in.add(function["Properties"]["FunctionName"])
+            let_in = synthesised.refer(stack, alias["Properties"]["FunctionName"])
+            lets_in.add(let_in["Properties"]["FunctionName"])
             assert ":execute-api:" in flat(properties["SourceArn"])
     for stack, _, route in synthesised.resources("AWS::ApiGatewayV2::Route"):
         properties = route["Properties"]

@@ -44,7 +44,7 @@ CONSUMERS = {
 """Event type -> who is told when its example is put on its bus."""
 
 
-def examples() -> Iterator[tuple[str, dict[str, Any]]]:
+def examples() -> Iterator[tuple[str, Any]]:
     """Return (bus, event) of every example in ``events/``, as EventBridge sees it."""
     for file in sorted((ROOT / "events").glob("*/*.example.json")):
         context, name = file.parent.name, file.name.split(".")[0]
@@ -52,7 +52,7 @@ def examples() -> Iterator[tuple[str, dict[str, Any]]]:
         yield bus, {"source": source, "detail-type": name, "detail": json.loads(file.read_text())}
 
 
-def told(synthesised: Synthesised, bus: str, event: dict[str, Any]) -> set[str]:
+def told(synthesised: Synthesised, bus: str, event: Any) -> set[str]:
     """Return the queues and state machines that rules on ``bus`` hand ``event`` to."""
     prefix = f"commerce-{synthesised.stage.name}-"
     found = []

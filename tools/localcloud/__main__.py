@@ -20,8 +20,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("command", choices=["up", "down", "status", "env", "during"])
     parser.add_argument("--home", type=Path, default=Path(DEFAULT_HOME), help="folder of this cloud in the checkout")
     parser.add_argument("--stage", default="local", help="whose settings are deployed")
-    parser.add_argument("run", nargs="*", help="during: a command to run on a cloud that is stopped afterwards")
-    asked = parser.parse_args(arguments)
+    parser.epilog = "during takes a command after --, runs it on a cloud of its own and stops that afterwards"
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    asked, wanted = parser.parse_args(arguments[:end]), arguments[end + 1 :]
     cloud = LocalCloud(ROOT / asked.home)
     try:
         match asked.command:
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
                 for name, value in cloud.environment().items():
                     print(f"export {name}={shlex.quote(value)}")
             case "during":
-                return during(cloud, asked.stage, asked.run)
+                return during(cloud, asked.stage, wanted)
     except LocalCloudError as error:
         print(f"local cloud: {error}", file=sys.stderr)
         return 1

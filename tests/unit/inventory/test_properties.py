@@ -74,7 +74,10 @@ def releasing(world: World) -> Callable[[], object]:
 
 def shipping(world: World) -> Callable[[], object]:
     service.reserve(world.desk, five(world))
-    return lambda: (service.ship(world.desk, f"{NUMBERS[0]}-1"), service.ship(world.desk, f"{NUMBERS[0]}-2"))
+    return lambda: (
+        service.ship(world.desk.store, f"{NUMBERS[0]}-1"),
+        service.ship(world.desk.store, f"{NUMBERS[0]}-2"),
+    )
 
 
 def receiving(world: World) -> Callable[[], object]:
@@ -164,7 +167,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "reserve 2": lambda world: service.reserve(world.desk, order(2, c=1)),
     "release 0": lambda world: service.release(world.desk, NUMBERS[0]),
     "release 1": lambda world: service.release(world.desk, NUMBERS[1]),
-    "ship 0": lambda world: service.ship(world.desk, f"{NUMBERS[0]}-1"),
+    "ship 0": lambda world: service.ship(world.desk.store, f"{NUMBERS[0]}-1"),
     "sweep": lambda world: service.sweep(world.desk, timedelta(seconds=-1)),
     "receive": lambda world: service.receive(world.desk, "k", "w", GB, {"a": 1, "c": 1}, ""),
     "receive again": lambda world: service.receive(world.desk, "k", "w", GB, {"a": 1, "c": 1}, ""),
@@ -178,7 +181,7 @@ REFUSALS = (StockShort, NotHeld, ReservationReleased, StockTooLow, Contended)
     st.booleans(),
     st.data(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_races_of_any_calls_in_any_order_of_their_steps(names: list[str], held: bool, data: st.DataObject) -> None:
     world = World()
     world.stock(GB, a=2, b=2, c=1)
@@ -194,24 +197,22 @@ def test_races_of_any_calls_in_any_order_of_their_steps(names: list[str], held: 
     if len(both) == 2 and all(isinstance(one, Reservation) for one in both) and "release 0" not in names:
         assert both[0].fulfilments == both[1].fulfilments  # type: ignore[attr-defined]  # reservations, see above
     rest(world)
-    nobody_waits_beside_what_he_wants(world)
+    nobody_waits_in_vain(world)
 
 
-def nobody_waits_beside_what_he_wants(world: World) -> None:
-    """The first in each queue was woken if all he is short of is there; else purchasing was asked for it."""
+def nobody_waits_in_vain(world: World) -> None:
+    """The first in each queue was woken, or what it is short of is not there and purchasing was asked for it."""
+    woken = {event["order_id"] for event in world.table.told("StockAvailable")}
     for sku in "abc":
         first = next((one for one in world.queued(sku) if world.desk.store.look(one).still_waits), None)
-        if first is None:
+        if first is None or first in woken:
             continue
-        waiting = world.table.items[f"RESERVATION#{first}", "WAITING"]
-        free = world.desk.store.free(waiting["wants"])
-        if all(free[one] >= quantity for one, quantity in waiting["wants"].items()):
-            assert first in {event["order_id"] for event in world.table.told("StockAvailable")}
-        else:
-            lacks = [one for one, quantity in waiting["wants"].items() if free[one] < quantity]
-            for one in lacks:
-                outstanding = sum(known.outstanding for known in world.desk.store.replenishments(one))
-                assert outstanding >= waiting["wants"][one] - free[one], one
+        wants = world.table.items[f"RESERVATION#{first}", "WAITING"]["wants"]
+        free = world.desk.store.free(wants)
+        lacks = [one for one, quantity in wants.items() if free[one] < quantity]
+        assert lacks
+        for one in lacks:
+            assert any(known.is_open for known in world.desk.store.replenishments(one))
 
 
 class Warehouse(RuleBasedStateMachine):
@@ -259,7 +260,7 @@ class Warehouse(RuleBasedStateMachine):
 
     @rule(number=numbers, fulfilment=st.integers(1, 3), crash=crashes)
     def ship(self, number: int, fulfilment: int, crash: tuple[int, bool] | None) -> None:
-        self.attempt(lambda: service.ship(self.world.desk, f"{NUMBERS[number]}-{fulfilment}"), crash)
+        self.attempt(lambda: service.ship(self.world.desk.store, f"{NUMBERS[number]}-{fulfilment}"), crash)
 
     @rule(target=movements, of=quantities, warehouse=st.sampled_from([GB, DE]), crash=crashes)
     def receive(self, of: dict[str, int], warehouse: str, crash: tuple[int, bool] | None) -> tuple[Any, ...]:
@@ -322,5 +323,5 @@ class Warehouse(RuleBasedStateMachine):
         rest(self.world)
 
 
-Warehouse.TestCase.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+Warehouse.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestWarehouse = Warehouse.TestCase

@@ -62,7 +62,7 @@ class TestReserve:
         service.reserve(world.desk, order(0, **lines(count)))
         assert world.table.units == 2 * count + 2
         world.table.units = 0
-        service.ship(world.desk, f"{NUMBERS[0]}-1")
+        service.ship(world.desk.store, f"{NUMBERS[0]}-1")
         assert world.table.units == 2 * count + 2
         assert world.table.streamed == 0
 
@@ -121,8 +121,8 @@ class TestLargeOrders:
         assert (held.state, held.progress, held.open_since) == (State.HELD, (), None)
         assert "open_pk" not in world.table.items[f"RESERVATION#{NUMBERS[0]}", "RESERVATION"]
         world.audit()
-        service.ship(world.desk, f"{NUMBERS[0]}-1")
-        service.ship(world.desk, f"{NUMBERS[0]}-1")
+        service.ship(world.desk.store, f"{NUMBERS[0]}-1")
+        service.ship(world.desk.store, f"{NUMBERS[0]}-1")
         assert world.level("sku700") == (1, 0, 1, 2)
         world.audit()
 
@@ -171,7 +171,7 @@ class TestShip:
         world.stock(DE, a=4)
         service.reserve(world.desk, order(0, a=6))
         for _ in range(3):
-            service.ship(world.desk, f"{NUMBERS[0]}-2")
+            service.ship(world.desk.store, f"{NUMBERS[0]}-2")
         assert (world.level("a", GB), world.level("a", DE)) == ((0, 4, 0, 4), (2, 0, 2, 4))
         world.audit()
 
@@ -180,14 +180,14 @@ class TestShip:
         world.stock(GB, a=4)
         service.reserve(world.desk, order(0, a=1))
         with pytest.raises(NotHeld):
-            service.ship(world.desk, fulfilment)
+            service.ship(world.desk.store, fulfilment)
 
     def test_of_what_went_back_is_loud(self, world: World) -> None:
         world.stock(GB, a=4)
         service.reserve(world.desk, order(0, a=1))
         service.release(world.desk, NUMBERS[0])
         with pytest.raises(ReservationReleased):
-            service.ship(world.desk, f"{NUMBERS[0]}-1")
+            service.ship(world.desk.store, f"{NUMBERS[0]}-1")
 
 
 class TestRelease:
@@ -195,11 +195,11 @@ class TestRelease:
         world.stock(GB, a=4)
         world.stock(DE, a=4)
         service.reserve(world.desk, order(0, a=6))
-        service.ship(world.desk, f"{NUMBERS[0]}-1")
+        service.ship(world.desk.store, f"{NUMBERS[0]}-1")
         for _ in range(2):
             service.release(world.desk, NUMBERS[0])
         assert (world.level("a", GB), world.level("a", DE)) == ((0, 0, 4, 4), (4, 0, 0, 4))
-        service.ship(world.desk, f"{NUMBERS[0]}-1")
+        service.ship(world.desk.store, f"{NUMBERS[0]}-1")
         world.audit()
 
     def test_of_nothing_keeps_a_late_task_from_reserving(self, world: World) -> None:
@@ -232,7 +232,7 @@ class TestRelease:
     def test_of_what_has_all_left_changes_nothing(self, world: World) -> None:
         world.stock(GB, a=4)
         service.reserve(world.desk, order(0, a=4))
-        service.ship(world.desk, f"{NUMBERS[0]}-1")
+        service.ship(world.desk.store, f"{NUMBERS[0]}-1")
         before = dict(world.table.items)
         service.release(world.desk, NUMBERS[0])
         assert world.table.items == before

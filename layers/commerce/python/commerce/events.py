@@ -38,7 +38,7 @@ class Event(BaseModel):
         When the fact became true, RFC 3339 in UTC.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
     context: ClassVar[str] = ""
 
     id: str = Field(default_factory=lambda: new_id("evt"), examples=["evt_019360d5a1b27c3e8f0123456789abcd"])
@@ -59,7 +59,7 @@ class Event(BaseModel):
 class Line(BaseModel):
     """A quantity of one SKU of an order; ``line`` is its number there, from 1."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     line: Annotated[int, Field(ge=1)]
     sku: Sku
@@ -100,7 +100,7 @@ class OrderPaid(OrderEvent):
 class Fulfilment(BaseModel):
     """What one merchant's goods in one warehouse contribute to an order."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     fulfilment_id: FulfilmentId
     warehouse_id: Annotated[str, Field(examples=["GB-DAV"])]
@@ -239,7 +239,7 @@ class ShipmentDispatched(ShipmentEvent):
 class Milestone(BaseModel):
     """The first scan of a parcel in a status, at the carrier's time."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     status: Annotated[str, Field(examples=["in_transit"])]
     at: Moment
@@ -267,7 +267,7 @@ class ShipmentExceptional(ShipmentEvent):
 class Price(BaseModel):
     """A price of one list: per unit, in minor units, from ``min_quantity`` units on."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     price_list: Annotated[str, Field(examples=["2011-03-07-trade"])]
     valid_from: Moment
@@ -279,7 +279,7 @@ class Price(BaseModel):
 class Offer(BaseModel):
     """All that may be asked for one SKU in one currency, as of ``version`` (milliseconds of its change)."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     sku: Sku
     currency: Currency
@@ -341,7 +341,7 @@ class Scan(BaseModel):
         The carrier's time with its offset, RFC 3339.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     status: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$", examples=["in_transit"])]
     at: Annotated[str, Field(examples=["2026-11-23T14:07:08+08:00"])]
@@ -352,7 +352,7 @@ class Scan(BaseModel):
 class ScanReported(BaseModel):
     """What a carrier puts on the bus ``carriers``: source ``carrier.<code>``, detail-type ``ScanReported``."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     waybill: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{4,40}$", examples=["GX0000000123"])]
     scans: Annotated[list[Scan], Field(min_length=1, max_length=200)]
