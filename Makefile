@@ -31,7 +31,7 @@ check: setup ## what needs no local cloud: style, types, import rules, templates
 	@ruff check .
 	@ruff format --check .
 	@mypy
-	@PYTHONPATH=layers/commerce/python:functions:. lint-imports
+	@lint-imports
 	@pytest tests/infra
 
 unit: setup ## unit, contract and integration tests

@@ -255,7 +255,9 @@ def variants(home: Path) -> list[Variant]:
     ours = ROOT / ".venv" / "bin" / "python"
     return [
         Variant("zip", lambdas, _intake(home / "task", home / "opt" / "python"), writes_bytecode=False),
-        Variant("source", ours, _intake(ROOT / "functions", ROOT / "layers" / "commerce" / "python"), writes_bytecode=True),
+        Variant(
+            "source", ours, _intake(ROOT / "functions", ROOT / "layers" / "commerce" / "python"), writes_bytecode=True
+        ),
         Variant("bare", lambdas, BARE, writes_bytecode=False),
     ]
 

@@ -68,4 +68,13 @@ status=0
 for job in "$first" "$second" "$third"; do
     wait "$job" || status=1
 done
-exit "$status"
+[ "$status" = 0 ] || exit "$status"
+
+# The tools import the platform's own packages; the emulator's environment must not, it has the layers.
+.venv/bin/python -c "
+import pathlib, sysconfig
+here = pathlib.Path.cwd()
+path = pathlib.Path(sysconfig.get_path('purelib')) / 'commerce-platform.pth'
+wanted = ''.join(f'{here / part}\\n' for part in ('layers/commerce/python', 'functions', ''))
+path.exists() and path.read_text() == wanted or path.write_text(wanted)
+"

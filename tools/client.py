@@ -11,6 +11,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -334,7 +335,12 @@ class Provider:
     ) -> Answer:
         """Tell the platform what became of a payment (as `PlacedOrder.pay` returned it)."""
         signed = sandbox_provider.callback(
-            self._secret, verdict, payment["payment_id"], payment["amount"], payment["currency"], at or datetime.now(UTC)
+            self._secret,
+            verdict,
+            payment["payment_id"],
+            payment["amount"],
+            payment["currency"],
+            at or datetime.now(UTC),
         )
         return self._api.send("POST", "/payments/callbacks/sandbox", signed.body, headers=signed.headers)
 
@@ -414,15 +420,13 @@ class Operator:
 
     def add_user(self, email: str, password: str, groups: Iterable[str]) -> None:
         """Make a user of the pool who is in ``groups``; one that is there keeps his groups and gets the password."""
-        try:
+        with suppress(self._users.exceptions.UsernameExistsException):
             self._users.admin_create_user(
                 UserPoolId=self._pool,
                 Username=email,
                 MessageAction="SUPPRESS",
                 UserAttributes=[{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}],
             )
-        except self._users.exceptions.UsernameExistsException:
-            pass  # of an earlier run on the same cloud
         self._users.admin_set_user_password(UserPoolId=self._pool, Username=email, Password=password, Permanent=True)
         for group in groups:
             self._users.admin_add_user_to_group(UserPoolId=self._pool, Username=email, GroupName=group)
@@ -445,9 +449,10 @@ class Operator:
         """Return how many messages are in a queue or being worked at; ``output`` names its stack output."""
         client: SQSClient = self._deployment.client("sqs")
         url = client.get_queue_url(QueueName=self._deployment.outputs[output])["QueueUrl"]
-        counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-        found = client.get_queue_attributes(QueueUrl=url, AttributeNames=list(counts))["Attributes"]
-        return sum(int(found[name]) for name in counts)
+        answer = client.get_queue_attributes(
+            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        )
+        return sum(int(number) for number in answer["Attributes"].values())
 
     def function_memory(self) -> dict[str, int]:
         """Return function name -> memory in MB."""

@@ -151,6 +151,18 @@ MENDS: tuple[Mend, ...] = (
         ),
     ),
     Mend(
+        name="no_body_is_empty",
+        why="An HTTP API takes a function's answer whose body is null (a 304) as one without; the emulator fails at it.",
+        module="ministack.services.apigateway",
+        target="_invoke_lambda_proxy",
+        pieces=(
+            (
+                """resp_body = lambda_response.get("body", "")\n""",
+                """resp_body = lambda_response.get("body") or ""\n""",
+            ),
+        ),
+    ),
+    Mend(
         name="layer_unpacked_once",
         why="The emulator unpacks every layer for every process: 40 MB and 0.3 s of each cold start.",
         module="ministack.core.lambda_runtime",

@@ -76,13 +76,13 @@ def call(
     return answer["statusCode"], json.loads(answer["body"])
 
 
-def receive(key: str, warehouse: str = GB, **quantities: int) -> None:
+def receive(key: str, warehouse: str = GB, /, **quantities: int) -> None:
     lines = [{"sku": sku, "quantity": quantity} for sku, quantity in quantities.items()]
     status, body = call("POST /stock/receipts", {"warehouse_id": warehouse, "lines": lines}, key=key)
     assert status == 201, body
 
 
-def request(number: int, country: str = "GB", **quantities: int) -> dict[str, Any]:
+def request(number: int, country: str = "GB", /, **quantities: int) -> dict[str, Any]:
     lines = [
         {"line": at, "sku": sku, "quantity": quantity, "merchant_id": "mer_hearts", "later": "ignored"}
         for at, (sku, quantity) in enumerate(quantities.items(), start=1)

@@ -79,10 +79,10 @@ class MemoryTable(Table):
         return {key: load(dump(self.items[key])) for key in dict.fromkeys(keys) if key in self.items}
 
     def put(self, item: Item, *, when: ConditionBase | None = None) -> None:
-        self._write([Put(item, when)], single=True)
+        self._do([Put(item, when)], single=True)
 
     def update(self, key: Key, change: Change) -> Item:
-        self._write([Update(key, change)], single=True)
+        self._do([Update(key, change)], single=True)
         return load(dump(self.items[key]))
 
     def delete(self, key: Key, *, when: ConditionBase | None = None) -> None:
@@ -96,12 +96,12 @@ class MemoryTable(Table):
 
     def put_many(self, items: Sequence[Item]) -> None:
         for item in items:
-            self._write([Put(item)], single=True)
+            self._do([Put(item)], single=True)
 
     def transact(self, actions: Sequence[Put | Update | Check], *, token: str | None = None) -> None:
         if len(actions) > 100:
             raise AssertionError("a transaction takes 100 actions")
-        self._write(actions)
+        self._do(actions)
 
     def query(
         self,
@@ -125,7 +125,7 @@ class MemoryTable(Table):
         more = {name: page[-1][name] for name in {*names, "pk", "sk"}} if len(page) < len(found) else None
         return Page([load(dump(item)) for item in page], more)
 
-    def _write(self, actions: Sequence[Put | Update | Check], *, single: bool = False) -> None:
+    def _do(self, actions: Sequence[Put | Update | Check], *, single: bool = False) -> None:
         self._before()
         if not single and self.contended:
             self.contended -= 1
@@ -193,7 +193,7 @@ class World:
     def tick(self) -> None:
         self.clock.move(timedelta(seconds=1))
 
-    def stock(self, warehouse_id: str, **quantities: int) -> None:
+    def stock(self, warehouse_id: str, /, **quantities: int) -> None:
         """Receive what is needed, any number of SKUs."""
         for at in range(0, len(quantities), 99):
             self._keys += 1
@@ -203,7 +203,7 @@ class World:
     def level(self, sku: str, warehouse_id: str = "GB-DAV") -> tuple[int, int, int, int]:
         """Return on_hand, reserved, shipped, received."""
         item = self.table.items.get((f"STOCK#{sku}", warehouse_id), {})
-        return tuple(item.get(name, 0) for name in ("on_hand", "reserved", "shipped", "received"))  # type: ignore[return-value]  # four of them
+        return item.get("on_hand", 0), item.get("reserved", 0), item.get("shipped", 0), item.get("received", 0)
 
     def reservation(self, order_id: str) -> Reservation | None:
         return _read_reservation(_copy(self.table.items.get((f"RESERVATION#{order_id}", "RESERVATION"))))
@@ -299,7 +299,7 @@ class Steps:
             self._turns[at].acquire()
 
 
-def order(number: int, country: str = "GB", **quantities: int) -> Order:
+def order(number: int, country: str = "GB", /, **quantities: int) -> Order:
     """Return an order of one merchant; ``number`` counts from 0."""
     lines = [OrderLine(line, sku, of, "mer_hearts") for line, (sku, of) in enumerate(quantities.items(), start=1)]
     return Order(NUMBERS[number], country, tuple(lines))

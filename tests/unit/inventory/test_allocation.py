@@ -91,16 +91,16 @@ def test_an_allocation_takes_exactly_what_is_wanted_of_what_is_there(
     assert [one.number for one in found] == list(range(1, len(found) + 1))
     assert len({(one.merchant_id, one.warehouse_id) for one in found}) == len(found)
     total: Counter[str] = Counter()
-    for one in lines:
-        total[one.sku] += one.quantity
+    for want in lines:
+        total[want.sku] += want.quantity
     splits = {sku for sku in total if len([row for row in per_row if row[0] == sku]) > 1}
     assert not any(free.get((sku, at), 0) >= total[sku] for sku in splits for at in nearest)
     used = {at for _, at in per_row}
     for fewer in combinations(nearest, len(used) - 1):
         covers = all(
-            any(free.get((sku, at), 0) >= want for at in fewer)
-            or (sku in splits and sum(free.get((sku, at), 0) for at in fewer) >= want)
-            for sku, want in total.items()
+            any(free.get((sku, at), 0) >= pieces for at in fewer)
+            or (sku in splits and sum(free.get((sku, at), 0) for at in fewer) >= pieces)
+            for sku, pieces in total.items()
         )
         assert not covers, "fewer warehouses would do"
 

@@ -34,7 +34,7 @@ def world() -> World:
     return World()
 
 
-def short(world: World, number: int, **quantities: int) -> StockShort:
+def short(world: World, number: int, /, **quantities: int) -> StockShort:
     world.tick()
     with pytest.raises(StockShort) as caught:
         service.reserve(world.desk, order(number, **quantities))
@@ -81,12 +81,12 @@ class TestReserve:
     def test_plans_anew_when_the_stock_it_wanted_is_gone(self, world: World) -> None:
         world.stock(GB, a=5)
         world.stock(DE, a=5)
-        rival = iter([lambda: service.reserve(world.desk, order(1, a=3))])
+        rivals = [order(1, a=3)]
         hold = world.table.transact
 
         def overtaken(*args: object, **options: object) -> None:
-            for call in rival:
-                call()
+            if rivals:
+                service.reserve(world.desk, rivals.pop())
             hold(*args, **options)  # type: ignore[arg-type]  # handed through
 
         world.table.transact = overtaken  # type: ignore[method-assign]  # a rival comes first
@@ -273,7 +273,7 @@ class TestShortage:
             world.stock(GB, a=5)
             write(items)  # type: ignore[arg-type]  # handed through
 
-        world.table.put_many = late  # type: ignore[assignment, method-assign]  # a receipt comes just before
+        world.table.put_many = late  # type: ignore[method-assign]  # a receipt comes just before
         assert service.reserve(world.desk, order(0, a=5)).state is State.HELD
         assert world.queued("a") == []
         assert world.table.told("ReplenishmentRaised") == []
