@@ -11,10 +11,9 @@ from tools.build import stage_all
 
 def main() -> None:
     """Synthesise every stack of the chosen stage from freshly staged code."""
-    app = App()
-    stage = STAGES[app.node.get_context("stage")]
-    if stage.emulated:
-        app = local.app()
+    # Which app it is depends on the stage, which only an app can tell.
+    stage = STAGES[App(auto_synth=False).node.get_context("stage")]
+    app = local.app() if stage.emulated else App()
     platform.build(app, stage, stage_all("local" if stage.emulated else "lambda"))
     app.synth()
 

@@ -147,8 +147,8 @@ class Api:
     """
 
     http: httpx.Client
-    token: str = ""
-    order_token: str = ""
+    token: str = field(default="", repr=False)
+    order_token: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, deployment: Deployment) -> Api:
@@ -236,7 +236,7 @@ class PlacedOrder:
     """
 
     number: str
-    token: str
+    token: str = field(repr=False)
     api: Api
     path: str
     total: int

@@ -102,6 +102,8 @@ class Queues:
         """See that open replenishments of ``sku`` cover all who wait for it; what they lack is asked for.
 
         Idempotent: it compares what is wanted with what is on hand and outstanding, and only ever asks for more.
+        Whoever is overtaken twice finds his own place covered: the second to overtake him read the queue after the
+        first had written, and that is after he had joined it.
 
         Raises
         ------

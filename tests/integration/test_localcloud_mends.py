@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.integration import localcloud_kit as kit
@@ -182,6 +183,34 @@ def test_what_a_function_prints_is_in_the_log_of_its_invocation(mended: LocalClo
     events = kit.client(mended, "logs").filter_log_events(logGroupName="/aws/lambda/talking")["events"]
     kinds = [event["message"].split(" RequestId")[0] for event in events]
     assert kinds == [word for n in range(3) for word in ("START", f"said {n}", "END", "REPORT")]
+
+
+# ---- an answer without a body --------------------------------------------------------------------------------------
+
+UNCHANGED = """
+def handler(event, context):
+    return {"statusCode": 304, "headers": {"etag": "1"}, "body": None}
+"""
+
+
+def answered(cloud: LocalCloud) -> int:
+    """The status of an HTTP API whose function answers 304 with a body that is null."""
+    arn = kit.function(cloud, "unchanged", UNCHANGED)
+    gateway = kit.client(cloud, "apigatewayv2")
+    api = gateway.create_api(Name="unchanged", ProtocolType="HTTP")["ApiId"]
+    proxy = {"IntegrationType": "AWS_PROXY", "IntegrationUri": arn, "PayloadFormatVersion": "2.0"}
+    target = gateway.create_integration(ApiId=api, **proxy)["IntegrationId"]
+    gateway.create_route(ApiId=api, RouteKey="GET /thing", Target=f"integrations/{target}")
+    gateway.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
+    return httpx.get(f"{cloud.endpoint}/_aws/execute-api/{api}/thing", timeout=20).status_code
+
+
+def test_an_answer_may_have_no_body(mended: LocalCloud) -> None:
+    assert answered(mended) == 304
+
+
+def test_without_the_mend_an_answer_without_a_body_is_an_error(without: Callable[..., LocalCloud]) -> None:
+    assert answered(without("no_body_is_empty")) == 500
 
 
 # ---- where a layer lies --------------------------------------------------------------------------------------------

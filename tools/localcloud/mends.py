@@ -152,7 +152,7 @@ MENDS: tuple[Mend, ...] = (
     ),
     Mend(
         name="no_body_is_empty",
-        why="An HTTP API takes a function's answer whose body is null (a 304) as one without; the emulator fails at it.",
+        why="An HTTP API takes an answer whose body is null (a 304) as one without a body; the emulator fails at it.",
         module="ministack.services.apigateway",
         target="_invoke_lambda_proxy",
         pieces=(

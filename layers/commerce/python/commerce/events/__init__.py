@@ -1,0 +1,158 @@
+"""Event contracts: what contexts tell one another on the bus ``commerce``.
+
+Each class is one event type; its name is the EventBridge ``detail-type``, ``source`` is
+``commerce.<context>``, and its fields are the ``detail``. Contracts change only by addition: a new
+field has a default, a field is never renamed or taken away (`tools.contracts` writes the JSON Schemas
+and examples in ``events/`` and the contract tests compare them). No event carries personal data.
+
+A name is imported from its module when it is first asked for, so that a function pays for the
+contracts it uses and not for all of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from commerce.events.base import Currency, Event, FulfilmentId, Line, Moment, OrderNumber, Quantity, Sku
+    from commerce.events.carriers import Scan, ScanReported
+    from commerce.events.catalog import Offer, OffersPublished, Price
+    from commerce.events.inventory import ReplenishmentRaised, StockAvailable
+    from commerce.events.orders import (
+        CancellationRefused,
+        Fulfilment,
+        FulfilmentRequested,
+        OrderAccepted,
+        OrderAwaitingStock,
+        OrderCancellationRequested,
+        OrderCancelled,
+        OrderCompleted,
+        OrderDelivered,
+        OrderEvent,
+        OrderExpired,
+        OrderPaid,
+        OrderPlaced,
+        OrderRejected,
+    )
+    from commerce.events.payments import PaymentAuthorised, PaymentDeclined, PaymentEvent, PaymentReturned
+    from commerce.events.shipping import (
+        Milestone,
+        ShipmentDelivered,
+        ShipmentDispatched,
+        ShipmentEvent,
+        ShipmentExceptional,
+        ShipmentOutForDelivery,
+    )
+
+__all__ = [
+    "EVENTS",
+    "CancellationRefused",
+    "Currency",
+    "Event",
+    "Fulfilment",
+    "FulfilmentId",
+    "FulfilmentRequested",
+    "Line",
+    "Milestone",
+    "Moment",
+    "Offer",
+    "OffersPublished",
+    "OrderAccepted",
+    "OrderAwaitingStock",
+    "OrderCancellationRequested",
+    "OrderCancelled",
+    "OrderCompleted",
+    "OrderDelivered",
+    "OrderEvent",
+    "OrderExpired",
+    "OrderNumber",
+    "OrderPaid",
+    "OrderPlaced",
+    "OrderRejected",
+    "PaymentAuthorised",
+    "PaymentDeclined",
+    "PaymentEvent",
+    "PaymentReturned",
+    "Price",
+    "Quantity",
+    "ReplenishmentRaised",
+    "Scan",
+    "ScanReported",
+    "ShipmentDelivered",
+    "ShipmentDispatched",
+    "ShipmentEvent",
+    "ShipmentExceptional",
+    "ShipmentOutForDelivery",
+    "Sku",
+    "StockAvailable",
+]
+
+_MODULES = {
+    "base": ("Currency", "Event", "FulfilmentId", "Line", "Moment", "OrderNumber", "Quantity", "Sku"),
+    "orders": (
+        "OrderEvent",
+        "OrderPlaced",
+        "OrderAwaitingStock",
+        "OrderPaid",
+        "Fulfilment",
+        "FulfilmentRequested",
+        "OrderDelivered",
+        "OrderAccepted",
+        "OrderCompleted",
+        "OrderCancellationRequested",
+        "OrderCancelled",
+        "OrderExpired",
+        "OrderRejected",
+        "CancellationRefused",
+    ),
+    "payments": ("PaymentEvent", "PaymentAuthorised", "PaymentDeclined", "PaymentReturned"),
+    "inventory": ("StockAvailable", "ReplenishmentRaised"),
+    "shipping": (
+        "ShipmentEvent",
+        "ShipmentDispatched",
+        "Milestone",
+        "ShipmentOutForDelivery",
+        "ShipmentDelivered",
+        "ShipmentExceptional",
+    ),
+    "catalog": ("Price", "Offer", "OffersPublished"),
+    "carriers": ("Scan", "ScanReported"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+_TYPES = (
+    "OrderPlaced",
+    "OrderAwaitingStock",
+    "OrderPaid",
+    "FulfilmentRequested",
+    "OrderDelivered",
+    "OrderAccepted",
+    "OrderCompleted",
+    "OrderCancellationRequested",
+    "OrderCancelled",
+    "OrderExpired",
+    "OrderRejected",
+    "CancellationRefused",
+    "PaymentAuthorised",
+    "PaymentDeclined",
+    "PaymentReturned",
+    "StockAvailable",
+    "ReplenishmentRaised",
+    "ShipmentDispatched",
+    "ShipmentOutForDelivery",
+    "ShipmentDelivered",
+    "ShipmentExceptional",
+    "OffersPublished",
+)
+
+EVENTS: dict[str, type[Event]]
+"""Every event type on the bus ``commerce`` by its ``detail-type``."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "EVENTS":
+        return {event: __getattr__(event) for event in _TYPES}
+    if name not in _HOME:
+        raise AttributeError(f"no event contract is called {name}")
+    return getattr(import_module(f"commerce.events.{_HOME[name]}"), name)
