@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TRIES = 5
+"""Calls made at the most for an answer other than 503."""
+
 BUS_BATCH = 10
 """Entries of one PutEvents call (EventBridge quota)."""
 
@@ -199,12 +202,19 @@ class Api:
     def ask(self, method: str, path: str, body: object = None, **options: Any) -> Any:
         """Make one call and return the body of its answer; options as in `send`.
 
+        A 503 says when to try again, and every write here may be repeated: so it is, a few times.
+
         Raises
         ------
         Refused
             The status is 400 or more.
         """
         answer = self.send(method, path, body, **options)
+        for _ in range(TRIES - 1):
+            if answer.status != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(float(answer.headers.get("retry-after", "1")))
+            answer = self.send(method, path, body, **options)
         if answer.status >= 400:
             problem = answer.body if isinstance(answer.body, dict) else {}
             raise Refused(f"{method} {path}", answer.status, problem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from commerce.errors import NotFound
+from commerce.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -17,6 +17,13 @@ class NoSuchQueue(NotFound):
 
     slug = "no-such-queue"
     title = "No such dead-letter queue"
+
+
+class NothingToGiveBackTo(Conflict):
+    """What is in this dead-letter queue came from no queue: it is repaired by hand (`docs/operations`)."""
+
+    slug = "no-source-queue"
+    title = "This dead-letter queue has no queue to give back to"
 
 
 def counts(client: SQSClient, prefix: str) -> list[dict[str, object]]:
@@ -39,12 +46,24 @@ def redrive(client: SQSClient, prefix: str, name: str) -> str:
     ------
     NoSuchQueue
         ``name`` is no dead-letter queue of this deployment.
+    NothingToGiveBackTo
+        It holds failures of a stream, a schedule or a rule on a state machine.
     """
     if not name.endswith(_SUFFIX):
         raise NoSuchQueue
+    dead = _arn(client, prefix + name)
+    if dead is None:
+        raise NoSuchQueue
+    source = _arn(client, prefix + name.removesuffix(_SUFFIX))
+    if source is None:
+        raise NothingToGiveBackTo
+    # The destination is said: an event that its rule could not deliver never was on the source queue.
+    return client.start_message_move_task(SourceArn=dead, DestinationArn=source)["TaskHandle"]
+
+
+def _arn(client: SQSClient, name: str) -> str | None:
     try:
-        url = client.get_queue_url(QueueName=prefix + name)["QueueUrl"]
-    except client.exceptions.QueueDoesNotExist as error:
-        raise NoSuchQueue from error
-    arn = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    return client.start_message_move_task(SourceArn=arn)["TaskHandle"]
+        url = client.get_queue_url(QueueName=name)["QueueUrl"]
+    except client.exceptions.QueueDoesNotExist:
+        return None
+    return client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

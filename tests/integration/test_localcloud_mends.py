@@ -256,3 +256,20 @@ def test_a_function_has_no_more_environments_than_set(mended: LocalCloud) -> Non
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         processes = set(pool.map(lambda _: kit.invoke(mended, "slow"), range(6)))
     assert len(processes) == ENVIRONMENTS
+
+
+def test_a_dead_letter_queue_gives_its_messages_back(mended: LocalCloud, without: Callable[..., LocalCloud]) -> None:
+    def queue_pair(cloud: LocalCloud) -> tuple[Any, str, str]:
+        sqs = kit.client(cloud, "sqs")
+        urls = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("moved", "moved-dlq")]
+        arns = [sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"] for url in urls]
+        sqs.send_message(QueueUrl=urls[1], MessageBody="lost")
+        task = {"SourceArn": arns[1]["QueueArn"], "DestinationArn": arns[0]["QueueArn"]}
+        return sqs, urls[0], json.dumps(task)
+
+    sqs, source, task = queue_pair(mended)
+    assert sqs.start_message_move_task(**json.loads(task))["TaskHandle"]
+    assert sqs.receive_message(QueueUrl=source)["Messages"][0]["Body"] == "lost"
+    sqs, _, task = queue_pair(without("message_moves"))
+    with pytest.raises(sqs.exceptions.ClientError, match="InvalidAction"):
+        sqs.start_message_move_task(**json.loads(task))

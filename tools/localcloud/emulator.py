@@ -21,7 +21,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tools.localcloud import mends
+from tools.localcloud import mends, message_moves
 from tools.localcloud.recorder import Journal, Recorder
 from tools.localcloud.streams import StreamPoller
 
@@ -86,6 +86,8 @@ def main() -> None:
             mends.apply(mend)
     if "streams" not in without:
         StreamPoller().install()
+    if "message_moves" not in without:
+        message_moves.install()
     limit_environments(int(os.environ["LOCALCLOUD_ENVIRONMENTS"]))
     shorten_schedules(float(os.environ["LOCALCLOUD_MINUTE"]))
     Recorder(Journal(home / "calls.jsonl")).install()

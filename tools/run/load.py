@@ -109,9 +109,9 @@ def load(sample: Sample, cast: Cast, journal: Journal, say: Callable[[str], None
     """
     start = journal.end
     say(f"{len(sample.products)} products")
-    list(_each(lambda call: call(), _product_calls(sample, cast)))
+    list(_each(_one_by_one, _product_calls(sample, cast)))
     say(f"{len(sample.price_lists)} price lists")
-    list(_each(lambda call: call(), _price_calls(sample, cast)))
+    list(_each(_one_by_one, _price_calls(sample, cast)))
     say(f"{len(sample.customers)} customers")
     list(_each(lambda one: introduce(one, cast.customers[one.id]), sample.customers))
     say(f"stock of {len(sample.stock)} SKUs")
@@ -151,10 +151,18 @@ def receive(levels: Iterable[StockLevel], cast: Cast) -> None:
     list(_each(book, receipts))
 
 
-def _product_calls(sample: Sample, cast: Cast) -> Iterator[Callable[[], object]]:
-    by_merchant: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for one in sample.products:
-        by_merchant[one.merchant_id].append(
+Calls = Sequence[Callable[[], object]]
+
+
+def _one_by_one(calls: Calls) -> None:
+    for call in calls:
+        call()
+
+
+def _product_calls(sample: Sample, cast: Cast) -> Iterator[Calls]:
+    """Yield each merchant's calls."""
+    for merchant, api in cast.merchants.items():
+        products = [
             {
                 "sku": one.sku,
                 "merchant_id": one.merchant_id,
@@ -162,22 +170,22 @@ def _product_calls(sample: Sample, cast: Cast) -> Iterator[Callable[[], object]]
                 "tax_rate_bp": one.tax_rate_bp,
                 "tax_inclusive": one.tax_inclusive,
             }
-        )
-    for merchant, products in by_merchant.items():
-        for part in _parts(products, PRODUCTS_A_CALL):
-            yield _put(cast.merchants[merchant], "/catalog/products", {"products": part})
+            for one in sample.products
+            if one.merchant_id == merchant
+        ]
+        yield [_put(api, "/catalog/products", {"products": part}) for part in _parts(products, PRODUCTS_A_CALL)]
 
 
-def _price_calls(sample: Sample, cast: Cast) -> Iterator[Callable[[], object]]:
+def _price_calls(sample: Sample, cast: Cast) -> Iterator[Calls]:
+    """Yield each merchant's calls; one by one, because two that change one product are in each other's way."""
     merchant_of = {one.sku: one.merchant_id for one in sample.products}
-    for price_list in sample.price_lists:
-        by_merchant: defaultdict[str, list[PriceEntry]] = defaultdict(list)
-        for entry in price_list.entries:
-            if entry.sku in merchant_of:
-                by_merchant[merchant_of[entry.sku]].append(entry)
-        for merchant, entries in by_merchant.items():
+    for merchant, api in cast.merchants.items():
+        calls = []
+        for price_list in sample.price_lists:
+            entries = [one for one in price_list.entries if merchant_of.get(one.sku) == merchant]
             for part in _parts(entries, PRICES_A_CALL):
-                yield _put(cast.merchants[merchant], f"/catalog/price-lists/{price_list.id}", _prices(price_list, part))
+                calls.append(_put(api, f"/catalog/price-lists/{price_list.id}", _prices(price_list, part)))
+        yield calls
 
 
 def _prices(price_list: PriceList, entries: Sequence[PriceEntry]) -> dict[str, Any]:

@@ -40,5 +40,6 @@ PRICES: Mapping[str, Mapping[str, float]] = MappingProxyType(
 def cost(amounts: Mapping[str, float]) -> dict[str, float]:
     """Return service -> dollars for ``amounts`` (the fields of a `tools.run.journal.Tally`)."""
     return {
-        service: sum(amounts[what] * dollars for what, dollars in charged.items()) for service, charged in PRICES.items()
+        service: sum(amounts[what] * dollars for what, dollars in charged.items())
+        for service, charged in PRICES.items()
     }

@@ -189,6 +189,9 @@ def test_operations_see_open_orders_and_dead_letters(deployed: None) -> None:
     assert listed["queues"] == [{"name": "orders-inbox-dlq", "messages": 1}]
     missing = call(api.ops, "POST /ops/queues/{name}/redrive", sub="s", groups="ops", path={"name": "nothing-dlq"})
     assert missing[0] == 404
+    queues.create_queue(QueueName="commerce-test-orders-relay-dlq")
+    alone = call(api.ops, "POST /ops/queues/{name}/redrive", sub="s", groups="ops", path={"name": "orders-relay-dlq"})
+    assert (alone[0], alone[1]["type"]) == (409, "/problems/no-source-queue")
     wrong = call(api.ops, "POST /ops/queues/{name}/redrive", sub="s", groups="ops", path={"name": "orders-inbox"})
     assert wrong[0] == 404
 
