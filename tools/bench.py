@@ -283,6 +283,7 @@ def environment(endpoint: str) -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": "orders",
         "POWERTOOLS_METRICS_NAMESPACE": "commerce",
         "POWERTOOLS_LOG_LEVEL": "INFO",
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
         "ORDERS_TABLE": "orders",
         "VAULT_TABLE": "vault",
         "DATA_KEY_ARN": "data",

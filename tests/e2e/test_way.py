@@ -106,12 +106,13 @@ def test_an_order_goes_from_placed_to_completed(shop: Shop) -> None:
     assert order.accept()["status"] == "accepted"
     shop.wait(order, "completed")
     facts = shop.facts(order)
-    assert facts == [
+    assert set(facts) == {
         *("placed", "paid", "screened", "reserved"),
         *("slip_released", "packed", "dispatched"),
         *("scan:information_received", "scan:picked_up", "scan:in_transit", "scan:out_for_delivery", "delivered"),
         *("accepted", "settled", "completed"),
-    ] or sorted(facts) == sorted(set(facts)), facts
+    }
+    assert len(facts) == len(set(facts)), "a fact is told twice"
     assert len(facts) >= 12
     sources = {entry["fact"]: entry["source"] for entry in order.timeline()}
     assert (sources["placed"], sources["paid"], sources["packed"]) == ("buyer", "payments", "shipping")

@@ -19,6 +19,10 @@ CLIENT = "client"
 """Who makes calls that are no function's: the player in the part of an operator or a carrier."""
 
 
+SWEEP = "-sweep"
+"""How the names of the functions end that a schedule starts."""
+
+
 @dataclass
 class Tally:
     """What AWS would bill for some lines of the journal.
@@ -85,13 +89,9 @@ def read(lines: Iterable[Line], memory: Mapping[str, int]) -> Reading:
     memory
         Function name -> MB.
     """
-    lines = list(lines)
-    # Nothing but a schedule invokes a function by rule: what other rules match goes through a queue.
-    on_schedule = {line["function"] for line in lines if line["kind"] == "invoke" and line["source"] == "rule"}
     reading = Reading()
     for line in lines:
-        scheduled = line.get("function", line.get("by")) in on_schedule
-        tally = reading.scheduled if scheduled else reading.caused
+        tally = reading.scheduled if _is_scheduled(line) else reading.caused
         match line["kind"]:
             case "invoke":
                 tally.lambda_invocations += 1
@@ -162,7 +162,7 @@ class Journal:
         at, last, woken = start, time.monotonic(), False
         while time.monotonic() < deadline:
             end = self.end
-            if any(not _of_schedule(line) for line in self.lines(at, end)):
+            if any(not _is_scheduled(line) for line in self.lines(at, end)):
                 last, woken = time.monotonic(), True
             at = end
             if woken and time.monotonic() - last >= quiet:
@@ -171,6 +171,7 @@ class Journal:
         raise TimeoutError(f"the cloud was not quiet for {quiet} s within {within} s")
 
 
-def _of_schedule(line: Line) -> bool:
-    sweeps = str(line.get("function") or line.get("by") or "").endswith("-sweep")
-    return sweeps or line.get("source") in ("aws.events", "rule")
+def _is_scheduled(line: Line) -> bool:
+    """Whether a line is of a function that a schedule starts, or of the schedule; these functions are sweeps."""
+    name = line.get("function") or line.get("by") or ""
+    return name.endswith(SWEEP) or line.get("source") == "aws.events"

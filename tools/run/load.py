@@ -180,12 +180,13 @@ def _price_calls(sample: Sample, cast: Cast) -> Iterator[Calls]:
     """Yield each merchant's calls; one by one, because two that change one product are in each other's way."""
     merchant_of = {one.sku: one.merchant_id for one in sample.products}
     for merchant, api in cast.merchants.items():
-        calls = []
-        for price_list in sample.price_lists:
-            entries = [one for one in price_list.entries if merchant_of.get(one.sku) == merchant]
-            for part in _parts(entries, PRICES_A_CALL):
-                calls.append(_put(api, f"/catalog/price-lists/{price_list.id}", _prices(price_list, part)))
-        yield calls
+        yield [
+            _put(api, f"/catalog/price-lists/{price_list.id}", _prices(price_list, part))
+            for price_list in sample.price_lists
+            for part in _parts(
+                [one for one in price_list.entries if merchant_of.get(one.sku) == merchant], PRICES_A_CALL
+            )
+        ]
 
 
 def _prices(price_list: PriceList, entries: Sequence[PriceEntry]) -> dict[str, Any]:

@@ -29,13 +29,12 @@ if TYPE_CHECKING:
         OrderCancelled,
         OrderCompleted,
         OrderDelivered,
-        OrderEvent,
         OrderExpired,
         OrderPaid,
-        OrderPlaced,
         OrderRejected,
     )
     from commerce.events.payments import PaymentAuthorised, PaymentDeclined, PaymentEvent, PaymentReturned
+    from commerce.events.placing import OrderEvent, OrderPlaced
     from commerce.events.shipping import (
         Milestone,
         ShipmentDelivered,
@@ -89,10 +88,9 @@ __all__ = [
 ]
 
 _MODULES = {
+    "placing": ("OrderEvent", "OrderPlaced"),
     "base": ("Currency", "Event", "FulfilmentId", "Line", "Moment", "OrderNumber", "Quantity", "Sku"),
     "orders": (
-        "OrderEvent",
-        "OrderPlaced",
         "OrderAwaitingStock",
         "OrderPaid",
         "Fulfilment",

@@ -1,0 +1,152 @@
+"""Plays happy orders one by one, each alone, and counts what each takes.
+
+No part polls here: the journal says when the platform has come to rest, and only then somebody does the next thing
+that he must do. What is counted is everything between the first order's acceptance and the rest after the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tools.client import Carrier, CarrierScan, PlacedOrder, Provider, place
+from tools.loader import Order, Sample
+from tools.loader.stock import StockLevel
+from tools.run import plan
+from tools.run.journal import Journal, Reading, read
+from tools.run.load import Cast, receive
+from tools.run.play import pack_and_dispatch
+
+ORDERS = 8
+TRANSITIONS = 8
+INVOCATIONS = 40
+WRITES, WRITES_A_LINE = 45, 5
+"""The budget of one order with one parcel and six scans: at most so many of each."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What orders played alone took.
+
+    Attributes
+    ----------
+    orders
+        As they were placed.
+    lines
+        Of all of them together.
+    readings
+        One an order.
+    troubles
+        What is not as it should be with any of them.
+    """
+
+    orders: list[PlacedOrder]
+    lines: int
+    readings: list[Reading]
+    troubles: list[str]
+
+    def per_order(self) -> dict[str, float]:
+        """Return the means of one order."""
+        total = dict.fromkeys(self.readings[0].caused.amounts(), 0.0)
+        for reading in self.readings:
+            for name, amount in reading.caused.amounts().items():
+                total[name] += amount
+        of = len(self.readings)
+        return {"lines": self.lines / of} | {name: amount / of for name, amount in total.items()}
+
+
+def choose(sample: Sample) -> list[Order]:
+    """Return the orders to play alone: of customers who sign in, of one merchant, of all sizes."""
+    merchant_of = {one.sku: one.merchant_id for one in sample.products}
+    fit = [
+        order
+        for order in sample.orders
+        if order.is_accepted
+        and not order.buyer.is_guest
+        and len({merchant_of[line["sku"]] for line in order.body["lines"]}) == 1
+    ]
+    return [fit[at] for at in plan.alone([len(order.body["lines"]) for order in fit], ORDERS)]
+
+
+def stock_for(sample: Sample, order: Order) -> list[StockLevel]:
+    """Return stock that lets ``order`` be one parcel from its nearest warehouse."""
+    warehouse = sample.warehouses[order.buyer.country][0]
+    return [StockLevel(line["sku"], warehouse, line["quantity"]) for line in order.body["lines"]]
+
+
+def play_alone(
+    sample: Sample,
+    cast: Cast,
+    provider: Provider,
+    carrier: Carrier,
+    journal: Journal,
+    memory: Mapping[str, int],
+    say: Callable[[str], None],
+) -> Alone:
+    """Play and count; needs a cloud on which nothing else happens.
+
+    Raises
+    ------
+    TimeoutError
+        The platform did not come to rest.
+    tools.client.Refused
+        It refused something that it must not.
+    """
+    orders = choose(sample)
+    start = journal.end
+    for order in orders:
+        receive(stock_for(sample, order), cast)
+    journal.settle(start)
+    played, readings = [], []
+    for at, order in enumerate(orders, 1):
+        say(f"alone {at} of {len(orders)}: {len(order.body['lines'])} lines")
+        start = journal.end
+        played.append(_play(order, sample, cast, provider, carrier, journal))
+        readings.append(read(journal.lines(start, journal.end), memory))
+    troubles = [trouble for one in played for trouble in _troubles(one)]
+    return Alone(played, sum(len(order.body["lines"]) for order in orders), readings, troubles)
+
+
+def _play(
+    order: Order, sample: Sample, cast: Cast, provider: Provider, carrier: Carrier, journal: Journal
+) -> PlacedOrder:
+    start = journal.end
+    placed = place(cast.customers[order.buyer.id], order.body)
+    provider.authorise(placed.pay())
+    journal.settle(start)
+    name = sample.warehouses[order.buyer.country][0]
+    api = cast.warehouses[name]
+    start = journal.end
+    slips = api.ask("GET", "/slips", query={"warehouse": name})["slips"]
+    order_id = placed.number.replace("-", "")
+    gone: Mapping[str, Any] = pack_and_dispatch(api, next(slip for slip in slips if slip["order"] == order_id))
+    journal.settle(start)
+    for status in plan.SCANS:
+        start = journal.end
+        carrier.report([CarrierScan(gone["waybill"], status, datetime.now(UTC))])
+        journal.settle(start)
+    start = journal.end
+    placed.accept()
+    journal.settle(start)
+    return placed
+
+
+def _troubles(placed: PlacedOrder) -> list[str]:
+    shown = placed.show()
+    troubles = []
+    if shown["status"] != "completed":
+        troubles.append(f"{placed.number} was played alone and is {shown['status']}")
+    if len(shown["shipments"]) != 1:
+        troubles.append(f"{placed.number} was to be one parcel and is {len(shown['shipments'])}")
+    return troubles
+
+
+def budget(per_order: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Return what is bounded -> the bound and the mean, which must not be above it."""
+    return {
+        "state_transitions": (TRANSITIONS, per_order["state_transitions"]),
+        "write_units": (WRITES + WRITES_A_LINE * per_order["lines"], per_order["write_units"]),
+        "lambda_invocations": (INVOCATIONS, per_order["lambda_invocations"]),
+    }
