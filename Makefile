@@ -14,7 +14,7 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit e2e bench up down deploy destroy format lock clean
+.PHONY: help setup run test check unit e2e bench up down deploy destroy format lock record clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ e2e: setup ## end to end on a local cloud of its own, which is stopped afterward
 
 bench: setup ## cold start of order intake: build/bench.json
 	@$(PYTHON) -m tools.bench
+
+record: setup ## what a release leaves in flight, for the tests of the next: TAG=v0.1.0
+	@$(CLOUD) during --home .localcloud/record --stage test -- $(PYTHON) -m tools.record $(TAG)
 
 up: setup ## start the local cloud and deploy to it
 	@$(CLOUD) up --stage $(STAGE)

@@ -51,7 +51,10 @@ def send(queue_arn: str) -> iam.PolicyStatement:
 
 def read_stream(stream_arn: str) -> iam.PolicyStatement:
     """Allow what an event source mapping does with a table's stream."""
-    return allow(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], [stream_arn])
+    return allow(
+        ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"],
+        [stream_arn],
+    )
 
 
 TRACING = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")

@@ -271,8 +271,10 @@ STAGES: Mapping[str, Stage] = {
             _LOCAL,
             name="test",
             windows=Windows(
-                payment=20, stock=600, dispatch=120, silence=30, acceptance=10, replenishment=60, pending=10
+                payment=20, stock=75, dispatch=120, silence=30, acceptance=10, replenishment=60, pending=10
             ),
+            # What cannot be worked off is set aside soon enough to be waited for.
+            queues={**_LOCAL.queues, "shipping-scans": Queue(concurrency=2, receives=4, patience=1)},
         ),
         replace(_CLOUD, password_sign_in=True),
         replace(

@@ -28,7 +28,7 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -145,13 +145,14 @@ class Stub:
         KeyError
             The intake does not make such calls.
         """
-        return {
+        answers: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
             "DynamoDB_20120810.GetItem": self._get_item,
             "DynamoDB_20120810.BatchGetItem": self._offers,
             "DynamoDB_20120810.TransactWriteItems": lambda _: {},
             "TrentService.Decrypt": lambda _: {"KeyId": "data", "Plaintext": _b64(self._key)},
             "TrentService.GenerateMac": lambda _: {"KeyId": "mac", "Mac": _b64(bytes(32))},
-        }[target](asked)
+        }
+        return answers[target](asked)
 
     def _get_item(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         if asked["TableName"] != "vault":
@@ -280,10 +281,10 @@ def environment(endpoint: str) -> dict[str, str]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_LAMBDA_FUNCTION_NAME": "orders-intake",
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
         "POWERTOOLS_SERVICE_NAME": "orders",
         "POWERTOOLS_METRICS_NAMESPACE": "commerce",
         "POWERTOOLS_LOG_LEVEL": "INFO",
-        "PYDANTIC_DISABLE_PLUGINS": "__all__",
         "ORDERS_TABLE": "orders",
         "VAULT_TABLE": "vault",
         "DATA_KEY_ARN": "data",

@@ -33,7 +33,8 @@ class InventoryError(CommerceError):
 class StockShort(InventoryError, Conflict):
     """All warehouses together have too little for an order; it waits in the queue now.
 
-    The text of this error is JSON, because a state machine reads it: ``expected_at`` and ``short``.
+    The text of this error is JSON, because a state machine reads it: ``expected_at``. What is short is
+    not in it: a cause holds 32,768 characters at most (Step Functions API), and an order 1,000 lines.
 
     Parameters
     ----------
@@ -49,12 +50,7 @@ class StockShort(InventoryError, Conflict):
     def __init__(self, expected_at: str, short: Mapping[str, int]) -> None:
         self.expected_at = expected_at
         self.short = dict(short)
-        super().__init__(
-            json.dumps(
-                {"expected_at": expected_at, "short": [{"sku": sku, "missing": by} for sku, by in short.items()]},
-                separators=(",", ":"),
-            )
-        )
+        super().__init__(json.dumps({"expected_at": expected_at}))
 
 
 class StockTaken(InventoryError, Conflict):

@@ -93,17 +93,20 @@ class Queues:
             yield of_one[0].order_id, of_one
 
     def replenish_all(self, skus: Iterable[str], warehouse_id: str) -> str:
-        """Ask for what is missing of each of ``skus``; return when it is expected, RFC 3339."""
-        for sku in skus:
-            self.replenish(sku, warehouse_id)
-        return self._expected_at
+        """Ask for what is missing of each of ``skus``; return when the last of it is expected, RFC 3339."""
+        return max(self.replenish(sku, warehouse_id) for sku in skus)
 
-    def replenish(self, sku: str, warehouse_id: str) -> None:
+    def replenish(self, sku: str, warehouse_id: str) -> str:
         """See that open replenishments of ``sku`` cover all who wait for it; what they lack is asked for.
 
         Idempotent: it compares what is wanted with what is on hand and outstanding, and only ever asks for more.
         Whoever is overtaken twice finds his own place covered: the second to overtake him read the queue after the
         first had written, and that is after he had joined it.
+
+        Returns
+        -------
+        str
+            When all of it is expected, RFC 3339; what is overdue is taken for asked for today.
 
         Raises
         ------
@@ -115,7 +118,8 @@ class Queues:
             wanted = sum(place.quantity for place in self.store.queue(sku, FAR))
             lacking = wanted - self.store.free([sku])[sku] - sum(one.outstanding for one in known)
             if lacking <= 0:
-                return
+                expected = max((one.expected_at for one in known if one.is_open), default="")
+                return expected if expected > self._now else self._expected_at
             here = [one for one in known if one.warehouse_id == warehouse_id]
             before = next((one for one in here if one.is_open), None)
             new = self._more(sku, warehouse_id, lacking, before, number=len(here) + 1)
@@ -123,7 +127,7 @@ class Queues:
                 self.store.ask(new, before, self._raised(new))
             except ConditionFailed:
                 continue
-            return
+            return new.expected_at
         raise Contended(f"{sku}: others were faster {ATTEMPTS} times")
 
     def _more(

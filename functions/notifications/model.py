@@ -69,7 +69,6 @@ KINDS: Mapping[type[events.Event], Kind] = MappingProxyType(
         events.OrderAccepted: Kind("order-accepted"),
         events.OrderCancelled: Kind("order-cancelled"),
         events.OrderExpired: Kind("order-expired", facts=("waited_for",)),
-        events.OrderRejected: Kind("order-rejected"),
         events.CancellationRefused: Kind("cancellation-refused"),
         events.PaymentDeclined: Kind("payment-declined", "payment_id", ("amount", "currency")),
         events.PaymentReturned: Kind("payment-returned", "payment_id", ("amount", "currency")),

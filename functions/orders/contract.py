@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
@@ -58,8 +58,9 @@ class PlaceOrder(_Body):
     )
     contact: Contact
     address: Annotated[
-        dict[str, Any],
+        dict[str, StrictStr | list[StrictStr] | None],
         Field(
+            max_length=12,
             description="country, lines, district, city, region, postal_code; which are needed depends on the country",
             examples=[
                 {"country": "GB", "lines": ["12 St James's Square"], "city": "London", "postal_code": "SW1Y 4JH"}

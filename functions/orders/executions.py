@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,38 +19,34 @@ class StepFunctions:
     ----------
     client
         Step Functions client.
-    lifecycle
-        ARN of the state machine ``order_lifecycle``; not needed to answer tokens.
+    lifecycle, completion
+        ARNs of the state machines ``order_lifecycle`` and ``order_completion``; not needed to answer tokens.
     """
 
-    def __init__(self, client: SFNClient, lifecycle: str = "") -> None:
+    def __init__(self, client: SFNClient, lifecycle: str = "", completion: str = "") -> None:
         self._client = client
         self._lifecycle = lifecycle
+        self._completion = completion
 
     def start(self, order_id: str) -> None:
-        try:
-            self._client.start_execution(
-                stateMachineArn=self._lifecycle, name=order_id, input=json.dumps({"order_id": order_id})
-            )
-        except self._client.exceptions.ExecutionAlreadyExists:
-            return  # the message came twice
+        self._start(self._lifecycle, order_id, {"order_id": order_id})
+
+    def complete(self, order_id: str, total: int, day: date) -> None:
+        self._start(self._completion, f"{order_id}-{day}", {"order_id": order_id, "total": total})
 
     def succeed(self, token: str) -> None:
-        try:
+        with self._unless_answered():
             self._client.send_task_success(taskToken=token, output="{}")
-        except (
-            self._client.exceptions.TaskTimedOut,
-            self._client.exceptions.TaskDoesNotExist,
-            self._client.exceptions.InvalidToken,
-        ):
-            return  # answered before, or its window has closed
 
     def fail(self, token: str, error: str) -> None:
-        try:
+        with self._unless_answered():
             self._client.send_task_failure(taskToken=token, error=error)
-        except (
-            self._client.exceptions.TaskTimedOut,
-            self._client.exceptions.TaskDoesNotExist,
-            self._client.exceptions.InvalidToken,
-        ):
-            return
+
+    def _start(self, machine: str, name: str, given: Mapping[str, object]) -> None:
+        # Started before under this name: the message came twice.
+        with suppress(self._client.exceptions.ExecutionAlreadyExists):
+            self._client.start_execution(stateMachineArn=machine, name=name, input=json.dumps(given))
+
+    def _unless_answered(self) -> suppress:
+        gone = self._client.exceptions
+        return suppress(gone.TaskTimedOut, gone.TaskDoesNotExist, gone.InvalidToken)

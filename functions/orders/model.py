@@ -116,6 +116,7 @@ class Fact(enum.StrEnum):
     CANCELLATION_REQUESTED = "cancellation_requested"
     CANCELLATION_REFUSED = "cancellation_refused"
     WINDOW_CLOSED = "window_closed"
+    WINDOW_REOPENED = "window_reopened"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
@@ -219,9 +220,9 @@ class Order:
     order_id
         Compact order number.
     buyer
-        Customer id, or the guest's id until he claims the order.
+        Who placed it: a customer's id, or a guest's; whose contact card and data key it is.
     customer_id
-        The same for a customer, empty for a guest.
+        Whose account it is in: the same for a customer, empty for a guest until somebody claims it.
     total
         Minor units of ``currency``.
     due
@@ -231,7 +232,7 @@ class Order:
     payment_id
         The payment that pays it; known before the order waits for it, if the buyer was quick.
     woken
-        Stock came in since the order last asked for it.
+        How often stock came in since the order last asked for it.
     version
         Counts changes; the ETag of a polled order.
     """
@@ -244,13 +245,12 @@ class Order:
     total: int
     line_count: int
     locale: str
-    time_zone: str
     country: str
     placed_at: datetime
     due: datetime | None
     started_at: str = ""
     payment_id: str = ""
-    woken: bool = False
+    woken: int = 0
     version: int = 1
     revision: int = 1
     shipments: Mapping[str, Shipment] = field(default_factory=dict)
@@ -267,12 +267,15 @@ class Revision:
         Whose data key seals ``sealed``.
     sealed
         Ciphertext of the address and the contact (`commerce.vault`).
+    time_zone
+        The buyer's, by its name in the IANA database.
     """
 
     number: int
     subject: str
     sealed: bytes
     price_list: str
+    time_zone: str
     lines: Sequence[Line]
 
 
@@ -342,15 +345,13 @@ class NumberTaken(OrdersError, Unavailable):
 class Windows:
     """How long a stage lasts before its clock runs out; settings of the deployment's stage."""
 
-    dispatch: timedelta
     silence: timedelta
     acceptance: timedelta
 
 
 _BEFORE_PAYMENT = frozenset({Status.RECEIVED, Status.AWAITING_STOCK, Status.AWAITING_PAYMENT})
-_BEFORE_DISPATCH = _BEFORE_PAYMENT | {Status.PAID}
-_GONE = frozenset({Status.DISPATCHED, Status.DELIVERED, Status.ACCEPTED, Status.COMPLETED})
-_CLOSING = frozenset({Status.CANCELLING, Status.CANCELLED, Status.EXPIRING, Status.EXPIRED})
+GONE = frozenset({Status.DISPATCHED, Status.DELIVERED, Status.ACCEPTED, Status.COMPLETED})
+CLOSING = frozenset({Status.CANCELLING, Status.CANCELLED, Status.EXPIRING, Status.EXPIRED})
 
 
 def move(order: Order, to: Status) -> Order:
@@ -382,33 +383,42 @@ def start(order: Order, started_at: str, now: datetime) -> Order:
     OrderAlreadyStarted
         Another execution leads it.
     """
-    if order.status in _CLOSING:
+    if order.started_at not in ("", started_at):
+        raise OrderAlreadyStarted
+    if order.status in CLOSING:
         raise OrderCancelled
     if order.started_at == started_at:
         return order
-    if order.started_at or order.status is not Status.RECEIVED:
+    if order.status is not Status.RECEIVED:
         raise OrderAlreadyStarted
     return tell(replace(order, started_at=started_at), Entry(Fact.SCREENED, now, "orders"))
 
 
 def lack_stock(order: Order, now: datetime) -> Order:
-    """Let the order wait for stock; a wake-up that came before is used up.
+    """Let the order wait for stock.
 
     Raises
     ------
     OrderCancelled
         The order is being closed.
     """
-    if order.status in _CLOSING:
+    if order.status in CLOSING:
         raise OrderCancelled
     if order.status is Status.RECEIVED:
-        order = tell(move(order, Status.AWAITING_STOCK), Entry(Fact.STOCK_SHORT, now, "inventory"))
-    return replace(order, woken=False)
+        return tell(move(order, Status.AWAITING_STOCK), Entry(Fact.STOCK_SHORT, now, "inventory"))
+    return order
 
 
 def wake(order: Order) -> Order:
     """Remember that stock came in for an order that waits for it or is about to."""
-    return replace(order, woken=True) if order.status in (Status.RECEIVED, Status.AWAITING_STOCK) else order
+    if order.status in (Status.RECEIVED, Status.AWAITING_STOCK):
+        return replace(order, woken=order.woken + 1)
+    return order
+
+
+def use_up_wake(order: Order, seen: int) -> Order:
+    """Forget the wake-ups that were ``seen``; one that came since stays."""
+    return replace(order, woken=0) if order.woken == seen else order
 
 
 def hold(order: Order, shipments: Sequence[Shipment], now: datetime) -> Order:
@@ -419,11 +429,11 @@ def hold(order: Order, shipments: Sequence[Shipment], now: datetime) -> Order:
     OrderCancelled
         The order is being closed.
     """
-    if order.status in _CLOSING:
+    if order.status in CLOSING:
         raise OrderCancelled
     if order.status not in (Status.RECEIVED, Status.AWAITING_STOCK):
         return order
-    order = replace(order, shipments={one.fulfilment_id: one for one in shipments}, woken=False)
+    order = replace(order, shipments={one.fulfilment_id: one for one in shipments}, woken=0)
     order = tell(move(order, Status.AWAITING_PAYMENT), Entry(Fact.RESERVED, now, "inventory"))
     return move(order, Status.PAID) if order.payment_id or not order.total else order
 
@@ -502,9 +512,9 @@ def begin_expiry(order: Order, waited_for: Wait, now: datetime) -> Order:
     AlreadyDispatched
         The order has left.
     """
-    if order.status in _CLOSING:
+    if order.status in CLOSING:
         return order
-    if order.status in _GONE:
+    if order.status in GONE:
         raise AlreadyDispatched
     if waited_for is Wait.PAYMENT and order.status is Status.PAID:
         raise PaymentArrived
@@ -515,8 +525,8 @@ def resume(order: Order, windows: Windows, now: datetime) -> Order:
     """Go on with an order whose goods had left before it could be cancelled or expire."""
     if order.status not in (Status.CANCELLING, Status.EXPIRING):
         return order
-    order = tell(move(order, Status.PAID), Entry(Fact.CANCELLATION_REFUSED, now, "shipping"))
-    return advance(order, windows, now)
+    fact = Fact.CANCELLATION_REFUSED if order.status is Status.CANCELLING else Fact.WINDOW_REOPENED
+    return advance(tell(move(order, Status.PAID), Entry(fact, now, "shipping")), windows, now)
 
 
 def close(order: Order, now: datetime) -> Order:
@@ -534,7 +544,12 @@ def close(order: Order, now: datetime) -> Order:
 
 
 def go_silent(order: Order, windows: Windows, now: datetime) -> Order:
-    """Note that no delivery came within the window of a dispatched order; its clock starts again."""
+    """Note that no delivery came within the window of a dispatched order; its clock starts again.
+
+    What the index said may be old: an order that is past that, or whose clock was just set, is left alone.
+    """
+    if order.status is not Status.DISPATCHED or order.due is None or order.due > now:
+        return order
     silences = sum(entry.fact.startswith(Fact.SILENT) for entry in order.timeline)
     order = replace(order, due=now + windows.silence)
     return tell(order, Entry(f"{Fact.SILENT}:{silences + 1}", now, "orders"))
@@ -552,5 +567,4 @@ def claim(order: Order, customer_id: str, now: datetime) -> Order:
         return order
     if order.customer_id:
         raise NotPossibleNow("the order belongs to an account already")
-    order = replace(order, customer_id=customer_id, buyer=customer_id)
-    return tell(order, Entry(Fact.CLAIMED, now, "buyer"))
+    return tell(replace(order, customer_id=customer_id), Entry(Fact.CLAIMED, now, "buyer"))

@@ -11,7 +11,6 @@ from orders.model import Windows
 def windows() -> Windows:
     """Return the windows of this deployment's stage."""
     return Windows(
-        dispatch=timedelta(seconds=settings.env_seconds("DISPATCH_SECONDS")),
         silence=timedelta(seconds=settings.env_seconds("SILENCE_SECONDS")),
         acceptance=timedelta(seconds=settings.env_seconds("ACCEPTANCE_SECONDS")),
     )

@@ -71,6 +71,6 @@ def offers(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 
 def sweep(event: Mapping[str, Any], context: object) -> None:
     """Act on open orders whose clock has run out."""
-    runs = StepFunctions(aws.stepfunctions(), settings.env("LIFECYCLE_ARN"))
+    runs = StepFunctions(aws.stepfunctions(), settings.env("LIFECYCLE_ARN"), settings.env("COMPLETION_ARN"))
     for kind, number in lifecycle.sweep(_orders(), runs, windows(), SystemClock()).items():
-        telemetry.count(f"orders_{kind}", number)
+        telemetry.count(f"Orders{kind.capitalize()}", number)

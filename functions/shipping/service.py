@@ -280,7 +280,6 @@ def stop(order_id: str, store: Store, carriers: Carriers, clock: Clock) -> int:
     commerce.errors.Unavailable
         The slips kept moving; try again.
     """
-    _refuse_if_dispatched(store.slips(order_id))
     store.ask_stop(order_id)
     for _ in range(_STOP_ROUNDS):
         slips = store.slips(order_id)

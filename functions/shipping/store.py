@@ -27,7 +27,7 @@ from boto3.dynamodb.conditions import Attr, Key
 
 from commerce import dynamo
 from commerce.clock import parse
-from commerce.dynamo import Change, ConditionFailed, Item, Table, TransactionFailed, Update
+from commerce.dynamo import Change, ConditionFailed, Contended, Item, Table, TransactionFailed, Update
 from shipping.model import OPEN, Line, Slip, SlipId, SlipState, StopMark, sources
 from shipping.tracking import Parcel, Scan, Status, milliseconds, moment_text
 
@@ -121,7 +121,7 @@ class ShippingStore:
         moves = [Update(_slip_key(slip.id), _move(slip, None)) for slip in slips]
         try:
             self._table.transact([Update((_order(order_id), _MARK), mark), *moves])
-        except TransactionFailed:
+        except (TransactionFailed, Contended):  # a slip has moved, or is moving: to be looked at again
             return False
         return True
 

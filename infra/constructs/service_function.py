@@ -122,15 +122,16 @@ class ServiceFunction(Construct):
                     on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=self.failures.queue.queue_arn)
                 ),
             )
-        raise_when(
-            self,
-            "Errors",
-            self.alias.metric_errors(period=PERIOD),
-            0,
-            f"{self.name} raised: see its log",
-            stage=stage,
-            names=names,
-        )
+        if ".tasks." not in handler:  # a task's refusals are exceptions; what nobody catches fails its execution
+            raise_when(
+                self,
+                "Errors",
+                self.alias.metric_errors(period=PERIOD),
+                0,
+                f"{self.name} raised: see its log",
+                stage=stage,
+                names=names,
+            )
         raise_when(
             self,
             "Throttles",

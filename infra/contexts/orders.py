@@ -28,7 +28,7 @@ from infra.names import COMMERCE_BUS
 LIFECYCLE = "order-lifecycle"
 COMPLETION = "order-completion"
 
-_WINDOWS = ("DISPATCH_SECONDS", "SILENCE_SECONDS", "ACCEPTANCE_SECONDS")
+_WINDOWS = ("SILENCE_SECONDS", "ACCEPTANCE_SECONDS")
 
 LIFECYCLE_FUNCTIONS = {
     "ScreenFunction": "orders-screen",
@@ -71,9 +71,9 @@ class OrdersStack(ContextStack):
             "VAULT_TABLE": self.names.of("vault"),
             "DATA_KEY_ARN": self.names.published("data-key-arn"),
             "MAC_KEY_ARN": self.names.published("mac-key-arn"),
+            "COMPLETION_ARN": self.names.machine_arn(COMPLETION),
             "LIFECYCLE_ARN": self.names.machine_arn(LIFECYCLE),
             "OPEN_SECONDS": str(windows.stock + windows.payment + windows.dispatch),
-            "DISPATCH_SECONDS": str(windows.dispatch),
             "SILENCE_SECONDS": str(windows.silence),
             "ACCEPTANCE_SECONDS": str(windows.acceptance),
         }
@@ -133,7 +133,7 @@ class OrdersStack(ContextStack):
             ("screen", ("GetItem", "Query", "UpdateItem"), False),
             ("await-stock", ("GetItem", "PutItem", "UpdateItem"), True),
             ("await-payment", ("GetItem", "PutItem", "UpdateItem"), True),
-            ("await-dispatch", ("GetItem", "PutItem", "UpdateItem"), True),
+            ("await-dispatch", ("GetItem", "PutItem", "Query"), True),
             ("begin-close", ("GetItem", "UpdateItem"), False),
             ("resume", ("GetItem", "UpdateItem"), False),
             ("close", ("GetItem", "UpdateItem"), False),
@@ -171,7 +171,7 @@ class OrdersStack(ContextStack):
             ),
             environment=self._environment(*_WINDOWS),
             statements=[
-                self._table("GetItem", "PutItem", "UpdateItem"),
+                self._table("GetItem", "UpdateItem"),
                 on_machine(self.names, LIFECYCLE, "SendTaskSuccess", "SendTaskFailure"),
             ],
         )
@@ -187,13 +187,19 @@ class OrdersStack(ContextStack):
         self.scheduled(
             "orders-sweep",
             "orders.workers.sweep",
-            environment=self._environment(*_WINDOWS, "LIFECYCLE_ARN"),
+            environment=self._environment(*_WINDOWS, "LIFECYCLE_ARN", "COMPLETION_ARN"),
             statements=[
                 self._table("GetItem", "UpdateItem"),
                 on_index(self.names, "orders", "open"),
                 on_machine(self.names, LIFECYCLE, "StartExecution"),
+                on_machine(self.names, COMPLETION, "StartExecution"),
             ],
         )
+        self.count_alarm(
+            "OrdersStuck", 0, "open orders whose clock ran out and that nothing moves on: see GET /ops/orders"
+        )
+        self.count_alarm("OrdersSilent", 0, "dispatched orders that nobody delivered in time")
+        self.count_alarm("OrdersFailed", 0, "orders that a sweep could not act on: see its log")
 
     def _lifecycle(self) -> None:
         windows = self.stage.windows

@@ -66,9 +66,7 @@ def beginnings(request: pytest.FixtureRequest, platform: Platform) -> Iterator[d
 
 
 @pytest.fixture
-def shop(
-    request: pytest.FixtureRequest, platform: Platform, beginnings: dict[str, tuple[Shop, Future[Any]]]
-) -> Shop:
+def shop(request: pytest.FixtureRequest, platform: Platform, beginnings: dict[str, tuple[Shop, Future[Any]]]) -> Shop:
     """This test's view of the platform, the same that its prologue had."""
     found = beginnings.get(request.node.nodeid)
     return found[0] if found else Shop(platform)

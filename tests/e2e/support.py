@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count, islice
 from typing import Any, TypeVar
 
@@ -41,7 +42,7 @@ def begun(prologue: Callable[[Shop], Any]) -> pytest.MarkDecorator:
 
     The fixture ``prelude`` waits for it and has what it returned: so the windows of many tests run out side by side.
     """
-    return pytest.mark.begun(prologue)
+    return pytest.mark.begun.with_args(prologue)
 
 
 def until(ask: Callable[[], T], holds: Callable[[T], object], what: str, within: float = 45) -> T:
@@ -151,7 +152,9 @@ class Platform:
                 rate = 9 if currency == "CNY" else 1
                 self.put_prices(f"{currency}-{self.run}", currency, {one.sku: one.price * rate for one in some})
 
-    def put_prices(self, name: str, currency: str, prices: Mapping[str, int], *, days: tuple[int, int] = (-1, 30)) -> None:
+    def put_prices(
+        self, name: str, currency: str, prices: Mapping[str, int], *, days: tuple[int, int] = (-1, 30)
+    ) -> None:
         """Put a price list that holds from and until so many days from now."""
         now = datetime.now(UTC)
         body = {
@@ -316,8 +319,16 @@ class Shop:
         ]
 
     def deliver(self, *slips: Mapping[str, Any]) -> None:
-        """Report the whole way of parcels, an event a scan."""
-        self.platform.carrier.report(*([scan] for slip in slips for scan in self.scan(slip, *WAY)))
+        """Report the whole way of parcels, an event a scan; the delivery when the rest was heard, as it happens."""
+        ways = {slip["id"]: [[scan] for scan in self.scan(slip, *WAY)] for slip in slips}
+        self.platform.carrier.report(*(scan for way in ways.values() for scan in way[:-1]))
+        for slip in slips:
+            until(partial(self._heard, slip), lambda seen: "out_for_delivery" in seen, f"scans of {slip['id']}")
+        self.platform.carrier.report(*(way[-1] for way in ways.values()))
+
+    def _heard(self, slip: Mapping[str, Any]) -> list[str]:
+        parcels = self.ops.send("GET", f"/orders/{slip['order']}/shipments").body["shipments"]
+        return next([one["status"] for one in parcel["milestones"]] for parcel in parcels if parcel["id"] == slip["id"])
 
     def complete(self, order: PlacedOrder, parcels: int = 1) -> None:
         """Lead an order from its payment to its end."""
@@ -412,12 +423,24 @@ class Shop:
         return "\n".join(lines)
 
 
+def says(answer: Answer) -> tuple[int, str]:
+    """Return an answer's status and what its problem is called; if it is none, what it says instead."""
+    problem = answer.body.get("type", "") if isinstance(answer.body, dict) else ""
+    return answer.status, problem.removeprefix("/problems/") or str(answer.body)
+
+
+def fault(answer: Answer) -> tuple[int, str]:
+    """Return an answer's status and the first field at fault; if there is none, what it says instead."""
+    errors = answer.body.get("errors") if isinstance(answer.body, dict) else None
+    return answer.status, errors[0]["field"] if errors else str(answer.body)
+
+
 def order_id(order: PlacedOrder) -> str:
     """Return the compact form of an order's number."""
     return order.number.replace("-", "")
 
 
 def _event(event: Mapping[str, Any]) -> str:
-    details = next((value for name, value in event.items() if name.endswith("EventDetails")), {})
+    details: Mapping[str, Any] = next((value for name, value in event.items() if name.endswith("EventDetails")), {})
     told = {name: details[name] for name in ("name", "error", "cause") if details.get(name)}
     return f"{event['timestamp']:%H:%M:%S} {event['type']} {json.dumps(told)[:400] if told else ''}"

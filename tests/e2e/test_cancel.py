@@ -1,21 +1,13 @@
-"""Cancelling: at every stage, and at the very moment of the dispatch."""
+"""Cancelling, at every stage of an order."""
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-from typing import Any
-
 import pytest
 
-from tests.e2e.support import DE, GB, Goods, Shop, begun, until
-from tools.client import Answer, PlacedOrder, Refused, new_key
+from tests.e2e.support import DE, GB, Shop, says, until
+from tools.client import Refused, new_key
 
 pytestmark = pytest.mark.e2e
-
-HEAD_STARTS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0)
-"""Seconds by which a cancellation is before its dispatch."""
 
 
 def test_an_order_is_cancelled_before_it_is_paid(shop: Shop) -> None:
@@ -55,7 +47,7 @@ def test_a_paid_order_is_cancelled_and_everything_goes_back(shop: Shop) -> None:
     assert (money["authorised"], money["captured"]) == (order.total, 0)
     assert shop.slip(slip)["state"] == "stopped"
     refused = shop.warehouse.send("POST", f"/slips/{slip['id']}/pack", key=new_key())
-    assert (refused.status, refused.body["type"]) == (409, "/problems/slip-stopped")
+    assert says(refused) == (409, "slip-stopped")
     told = shop.await_notices(buyer, order, "order-placed", "order-paid", "order-cancelled", "payment-returned")
     assert f"£{order.total / 100:.2f}" in " ".join(one["title"] for one in told) or any(
         one["facts"].get("amount") == order.total for one in told
@@ -73,7 +65,7 @@ def test_a_packed_order_is_cancelled_and_leaves_the_warehouses_queue(shop: Shop)
     shop.wait(order, "cancelled")
     until(lambda: _queued(shop), lambda ids: packed["id"] not in ids, f"{packed['id']} to leave the queue")
     refused = shop.dispatch(packed)
-    assert (refused.status, refused.body["type"]) == (409, "/problems/slip-stopped")
+    assert says(refused) == (409, "slip-stopped")
     shop.await_money(order, "voided")
     shop.await_level(goods, GB, on_hand=1, reserved=0, shipped=0)
 
@@ -105,9 +97,9 @@ def test_an_order_that_has_left_is_not_cancelled(shop: Shop) -> None:
     (slip,) = shop.send(order)
     shop.wait(order, "dispatched")
     refused = order.api.send("POST", f"{order.path}/cancel", key=new_key())
-    assert (refused.status, refused.body["type"]) == (409, "/problems/not-possible-now")
+    assert says(refused) == (409, "not-possible-now")
     early = order.api.send("POST", f"{order.path}/accept", key=new_key())
-    assert (early.status, early.body["type"]) == (409, "/problems/not-possible-now")
+    assert says(early) == (409, "not-possible-now")
     shop.deliver(slip)
     shop.wait(order, "delivered")
     order.accept()
@@ -132,62 +124,6 @@ def test_an_order_of_which_one_parcel_has_left_goes_on_and_its_buyer_is_told(sho
     kinds = [notice["kind"] for notice in shop.inbox(shop.platform.english, order)]
     assert kinds.count("cancellation-refused") == 1
     assert "order-cancelled" not in kinds
-
-
-def race(shop: Shop) -> list[tuple[PlacedOrder, Goods, dict[str, Any], Answer, Answer]]:
-    """Cancel and dispatch packed orders at the same time."""
-    goods = shop.goods(*[{GB: 1}] * len(HEAD_STARTS))
-    orders = [shop.place((one, 1)) for one in goods]
-    for order in orders:
-        shop.pay(order)
-    slips = [shop.pack(shop.slips(order)[0]) for order in orders]
-    together = [Barrier(2) for _ in orders]
-
-    def cancel(at: int) -> Answer:
-        together[at].wait(30)
-        return orders[at].api.send("POST", f"{orders[at].path}/cancel", key=new_key())
-
-    def dispatch(at: int) -> Answer:
-        together[at].wait(30)
-        time.sleep(HEAD_STARTS[at])
-        return until(
-            lambda: shop.dispatch(slips[at]),
-            lambda answer: answer.status == 200 or answer.body["type"] != "/problems/stop-under-way",
-            f"a decision about {slips[at]['id']}",
-        )
-
-    with ThreadPoolExecutor(2) as pool:
-        rounds = [(pool.submit(cancel, at), pool.submit(dispatch, at)) for at in range(len(orders))]
-        answers = [(asked.result(), sent.result()) for asked, sent in rounds]
-    for order in orders:
-        shop.wait(order, "cancelled", "dispatched")
-    return [(*played, *answer) for played, answer in zip(zip(orders, goods, slips, strict=True), answers, strict=True)]
-
-
-@begun(race)
-def test_of_a_cancellation_and_a_dispatch_at_once_exactly_one_wins(shop: Shop, prelude: Any) -> None:
-    for order, goods, slip, cancelled, dispatched in prelude:
-        assert cancelled.status in (202, 409), cancelled
-        if dispatched.status == 200:
-            assert shop.slip(slip)["state"] == "dispatched"
-            assert order.status == "dispatched", f"{order.number}: goods are gone"
-            assert shop.await_money(order, "captured")["captured"] == order.total
-            shop.await_level(goods, GB, on_hand=0, reserved=0, shipped=1)
-            refused = "cancellation_refused" in shop.facts(order)
-            asked = "cancellation_requested" in shop.facts(order)
-            assert asked == (cancelled.status == 202)
-            assert not refused or asked
-        else:
-            assert dispatched.body["type"] == "/problems/slip-stopped", dispatched
-            assert cancelled.status == 202
-            assert shop.slip(slip)["state"] == "stopped"
-            assert order.status == "cancelled"
-            assert shop.await_money(order, "voided")["captured"] == 0
-            shop.await_level(goods, GB, on_hand=1, reserved=0, shipped=0)
-    kept = [order for order, _, slip, _, sent in prelude if sent.status == 200]
-    shop.deliver(*(slip for _, _, slip, _, sent in prelude if sent.status == 200))
-    for order in kept:
-        shop.wait(order, "delivered", "accepted", "completed")
 
 
 def _queued(shop: Shop, state: str = "") -> list[str]:

@@ -1,21 +1,17 @@
 """Eight threads want 320 of 100 pieces: exactly 100 are sold.
 
-Against any DynamoDB whose transactions are atomic across threads: ``COMMERCE_E2E_ENDPOINT`` is its address.
+The reservation's own code on a table of its own in the deployed cloud's DynamoDB; `test_stock` races whole orders.
 """
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from commerce.clock import SystemClock
 from commerce.dynamo import Contended, Table
@@ -24,28 +20,16 @@ from inventory import service, warehouses
 from inventory.model import Order, OrderLine, State, StockShort
 from inventory.service import Desk
 from inventory.store import Store
+from tools.client import Deployment
 
-ENDPOINT = os.environ.get("COMMERCE_E2E_ENDPOINT")
-
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(not ENDPOINT, reason="COMMERCE_E2E_ENDPOINT names no DynamoDB to race on"),
-]
+pytestmark = pytest.mark.e2e
 
 THREADS, WANTED, PIECES = 8, 320, 100
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    make: Any = boto3.client
-    client = make(
-        "dynamodb",
-        endpoint_url=ENDPOINT,
-        region_name=os.environ.get("AWS_REGION", "eu-west-1"),
-        aws_access_key_id=os.environ.get("AWS_ACCESS_KEY_ID", "test"),
-        aws_secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY", "test"),
-        config=Config(max_pool_connections=2 * THREADS, retries={"mode": "standard", "total_max_attempts": 4}),
-    )
+def desk(deployment: Deployment) -> Iterator[Desk]:
+    client = deployment.client("dynamodb")
     name = f"oversell-{uuid.uuid4().hex[:8]}"
     keys = ("pk", "HASH"), ("sk", "RANGE")
     index_keys = ("open_pk", "HASH"), ("open_since", "RANGE")

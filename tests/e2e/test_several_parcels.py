@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.e2e.support import CN, DE, GB, Goods, Shop, begun, order_body
@@ -65,18 +67,29 @@ def test_one_warehouse_that_has_everything_is_preferred(shop: Shop) -> None:
     assert (slip["warehouse"], slip["of"], len(slip["lines"])) == (DE, 1, 2)
 
 
-def big(shop: Shop) -> PlacedOrder:
-    goods = shop.goods(*[{GB: 2}] * 120)
-    order = shop.place(*((one, 1) for one in goods))
-    shop.complete(order)
-    return order
+def big(shop: Shop) -> tuple[PlacedOrder, PlacedOrder]:
+    """Play an order that finds nothing in stock at first to its end, and one that is cancelled after its payment."""
+    goods = shop.goods(*[{}] * 120)
+    first = shop.place(*((one, 1) for one in goods))
+    shop.wait(first, "awaiting_stock")
+    shop.platform.receive(GB, {one.sku: 2 for one in goods})
+    shop.complete(first)
+    second = shop.place(*((one, 1) for one in goods))
+    shop.pay(second)
+    shop.wait(second, "paid")
+    second.cancel()
+    shop.wait(second, "cancelled")
+    return first, second
 
 
 @begun(big)
-def test_an_order_of_more_lines_than_a_transaction_takes_is_whole(shop: Shop, prelude: PlacedOrder) -> None:
-    shown = prelude.show()
-    assert (shown["status"], len(shown["lines"])) == ("completed", 120)
-    levels = [shop.stock(line["sku"])[GB] for line in shown["lines"]]
+def test_an_order_of_more_lines_than_a_transaction_takes_is_held_and_given_back_whole(shop: Shop, prelude: Any) -> None:
+    first, second = (order.show() for order in prelude)
+    assert [(order["status"], len(order["lines"])) for order in (first, second)] == [
+        *(("completed", 120), ("cancelled", 120))
+    ]
+    assert "stock_short" in shop.facts(prelude[0])
+    levels = [shop.stock(line["sku"])[GB] for line in first["lines"]]
     assert {(level["on_hand"], level["reserved"], level["shipped"]) for level in levels} == {(1, 0, 1)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import GB, Goods, Shop, begun, until
+from tests.e2e.support import GB, Goods, Shop, begun, says, until
 from tools.client import PlacedOrder, new_key
 
 pytestmark = pytest.mark.e2e
@@ -39,7 +39,7 @@ def test_an_unpaid_order_expires_and_a_payment_after_that_goes_back(shop: Shop, 
     again = order.api.send(
         "POST", f"{order.path}/payments", {"provider": "sandbox", "order_token": order.token}, key=new_key()
     )
-    assert (again.status, again.body["type"]) == (409, "/problems/payment-closed")
+    assert says(again) == (409, "payment-closed")
     assert shop.platform.provider.call_back(payment).status == 200
     late = shop.await_money(order, "voided")
     assert (late["authorised"], late["captured"]) == (order.total, 0)
@@ -91,7 +91,7 @@ def test_an_order_that_is_not_dispatched_in_time_expires_and_its_slip_is_stopped
     assert shop.await_money(order, "voided")["captured"] == 0
     assert shop.slip(slip)["state"] == "stopped"
     late = shop.dispatch(slip)
-    assert (late.status, late.body["type"]) == (409, "/problems/slip-stopped")
+    assert says(late) == (409, "slip-stopped")
     shop.await_notices(
         shop.platform.english, order, *("order-placed", "order-paid", "order-expired", "payment-returned")
     )

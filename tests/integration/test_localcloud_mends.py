@@ -131,6 +131,28 @@ def test_without_the_mend_a_task_token_is_short(without: Callable[..., LocalClou
     assert token_length(without("task_token_length")) < 100
 
 
+# ---- what a state passed to its task -------------------------------------------------------------------------------
+
+
+def scheduled(cloud: LocalCloud) -> dict[str, Any]:
+    function = kit.function(cloud, "scheduled", TELLING)
+    execution = kit.execution(cloud, "scheduled", waiting(function, {"token": "{% $states.context.Task.Token %}"}))
+    kit.ended(cloud, execution)
+    history = kit.client(cloud, "stepfunctions").get_execution_history(executionArn=execution)["events"]
+    details: dict[str, Any] = next(
+        one["taskScheduledEventDetails"] for one in history if one["type"] == "TaskScheduled"
+    )
+    return details
+
+
+def test_the_history_has_what_a_state_passed_to_its_task(mended: LocalCloud) -> None:
+    assert len(json.loads(scheduled(mended)["parameters"])["Payload"]["token"]) == 1024
+
+
+def test_without_the_mend_the_history_has_no_task_input(without: Callable[..., LocalCloud]) -> None:
+    assert "parameters" not in scheduled(without("task_input_in_history"))
+
+
 # ---- who made a call -----------------------------------------------------------------------------------------------
 
 CALLING = """

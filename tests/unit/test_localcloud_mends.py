@@ -49,6 +49,12 @@ def test_a_function_keeps_its_module_around_it(module: types.ModuleType) -> None
     assert module.plain(5) == 15
 
 
+def test_a_function_is_mended_twice(module: types.ModuleType) -> None:
+    apply(Mend("first", "as an example", "upstream_for_mends", "plain", (("value + KNOWN", "value * KNOWN"),)))
+    apply(Mend("second", "as an example", "upstream_for_mends", "plain", (("* KNOWN", "* KNOWN + 1"),)))
+    assert module.plain(5) == 16
+
+
 def test_a_method_is_mended_in_its_class(module: types.ModuleType) -> None:
     apply(mend("Thing.method", ('"old"', '"new"')))
     assert module.Thing().method() == "new"

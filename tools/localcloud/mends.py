@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import linecache
 import textwrap
 from dataclasses import dataclass
 
@@ -104,6 +105,19 @@ MENDS: tuple[Mend, ...] = (
             (
                 """        ctx["Task"] = {"Token": new_uuid()}\n""",
                 """        ctx["Task"] = {"Token": new_uuid().ljust(1024, "A")}\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="task_input_in_history",
+        why="AWS's history has what a state passed to its task; the emulator's has only what the state was given.",
+        module="ministack.services.stepfunctions",
+        target="_execute_task",
+        pieces=(
+            (
+                """                    "resourceType": "lambda" if "lambda" in resource else "states",\n""",
+                """                    "resourceType": "lambda" if "lambda" in resource else "states",\n"""
+                """                    "parameters": json.dumps(effective),\n""",
             ),
         ),
     ),
@@ -206,6 +220,9 @@ def apply(mend: Mend) -> None:
     if text:
         setattr(owner, name, source)
         return
+    file = f"<mend {mend.name}>"
+    # Where `inspect` looks for source: another mend of the same function starts from this one's.
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     scope: dict[str, object] = {}
-    exec(compile(source, f"<mend {mend.name}>", "exec"), vars(module), scope)  # noqa: S102 - upstream's source, mended
+    exec(compile(source, file, "exec"), vars(module), scope)  # noqa: S102 - upstream's source, mended
     setattr(owner, name, scope[name])

@@ -11,7 +11,7 @@ from tools.loader.chance import fraction, number
 SCANS = ("picked_up", "in_transit", "in_transit", "in_transit", "out_for_delivery", "delivered")
 """What a carrier reports of a parcel that arrives."""
 
-STEP_SECONDS = 0.25
+STEP_SECONDS = 0.5
 """Between two scans."""
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from commerce import telemetry
 from commerce.clock import Clock, parse, rfc3339
 from commerce.errors import CommerceError, Forbidden
 from commerce.events import (
@@ -25,7 +26,6 @@ from commerce.events import (
     OrderAwaitingStock,
     OrderCancellationRequested,
     OrderCancelled,
-    OrderCompleted,
     OrderDelivered,
     OrderExpired,
     OrderPaid,
@@ -42,8 +42,6 @@ from commerce.tokens import OrderClaims
 from orders import model
 from orders.model import Entry, Fact, Order, Shipment, Stage, Status, Wait, Windows
 from orders.service.ports import Executions, Orders, change
-
-_GONE = (Status.DISPATCHED, Status.DELIVERED, Status.ACCEPTED, Status.COMPLETED)
 
 
 class PaymentMismatch(CommerceError):
@@ -88,21 +86,17 @@ def await_stock(
         The order is being closed.
     """
     orders.put_wait(order_id, Wait.STOCK, token, ())
-    woken = False
-
-    def step(order: Order) -> Order:
-        nonlocal woken
-        woken = order.woken
-        return model.lack_stock(order, clock.now())
 
     def events(before: Order, after: Order) -> list[Event]:
         if before.status is after.status:
             return []
         return [OrderAwaitingStock(**_about(after), at=rfc3339(clock.now()), expected_at=rfc3339(expected_at))]
 
-    change(orders, order_id, step, events)
-    if woken:
+    order = change(orders, order_id, lambda it: model.lack_stock(it, clock.now()), events)
+    if order.woken:
+        # Answered first and used up after: a crash between the two makes the order look once more, not never again.
         runs.succeed(token)
+        change(orders, order_id, lambda it: model.use_up_wake(it, order.woken), _silently)
 
 
 def await_payment(
@@ -141,7 +135,7 @@ def await_dispatch(
     requested = FulfilmentRequested(**_about(order), at=now, country=order.country, fulfilments=valued)
     orders.put_wait(order_id, Wait.DISPATCH, token, (paid, requested))
     order = _not_closing(orders.get(order_id))
-    if order.status in _GONE:
+    if order.status in model.GONE:
         runs.succeed(token)
 
 
@@ -184,12 +178,8 @@ def close(order_id: str, orders: Orders, clock: Clock) -> None:
 
 
 def complete(order_id: str, orders: Orders, clock: Clock) -> None:
-    """Close an order that is accepted and settled."""
-
-    def events(_: Order, after: Order) -> list[Event]:
-        return [OrderCompleted(**_about(after), at=rfc3339(clock.now()))]
-
-    change(orders, order_id, lambda it: model.complete(it, clock.now()), events)
+    """Close an order that is accepted and settled; what others need to know, `OrderAccepted` has told."""
+    change(orders, order_id, lambda it: model.complete(it, clock.now()), _silently)
 
 
 # --- what other contexts tell ------------------------------------------------------------------
@@ -242,7 +232,7 @@ def shipment_dispatched(
         Entry(Fact.DISPATCHED, parse(event.at), "shipping", about),
     ]
     order = _shipped(event, "dispatched", entries, orders, windows, clock)
-    if order.status in _GONE:
+    if order.status in model.GONE:
         _answer(order.order_id, Wait.DISPATCH, orders, runs)
 
 
@@ -258,14 +248,22 @@ def shipment_delivered(
     scans = _scans([one for one in event.milestones if one.status != "delivered"], event.fulfilment_id)
     entries = [*scans, Entry(Fact.DELIVERED, parse(event.at), "carrier", event.fulfilment_id)]
     order = _shipped(event, "delivered", entries, orders, windows, clock)
-    if order.status in _GONE:  # the news of the dispatch may be later than this
+    if order.status in model.GONE:  # the news of the dispatch may be later than this
         _answer(order.order_id, Wait.DISPATCH, orders, runs)
 
 
 def shipment_exceptional(event: ShipmentExceptional, orders: Orders) -> None:
     """Record the carrier's trouble on the timeline."""
-    entry = Entry(f"{Fact.EXCEPTIONAL}:{event.status}", parse(event.at), "carrier", event.fulfilment_id)
-    change(orders, event.order_id, lambda it: model.tell(it, entry), _silently)
+    entries = [
+        *_scans(event.milestones, event.fulfilment_id),
+        Entry(f"{Fact.EXCEPTIONAL}:{event.status}", parse(event.at), "carrier", event.fulfilment_id),
+    ]
+
+    def step(order: Order) -> Order:
+        _known(order, event)
+        return model.tell(order, *entries)
+
+    change(orders, event.order_id, step, _silently)
 
 
 # --- what the buyer asks -----------------------------------------------------------------------
@@ -339,7 +337,7 @@ def owned(order: Order, who: OrderClaims | str) -> Order:
         It is not; whether it exists is not told.
     """
     if isinstance(who, OrderClaims):
-        yours = who.order_id == order.order_id and who.buyer == order.buyer
+        yours = who.order_id == order.order_id and who.buyer in (order.buyer, order.customer_id)
     else:
         yours = who in ("", order.customer_id)
     if not yours:
@@ -354,27 +352,42 @@ def sweep(orders: Orders, runs: Executions, windows: Windows, clock: Clock) -> d
     """Act on every open order whose clock has run out; return how many of each kind.
 
     A delivered order is accepted by its window. A dispatched one that nobody delivered is marked
-    silent. One that should have left long ago is started if it never was (its message was lost), and
-    counted as stuck otherwise: its execution's own windows should have closed before.
+    silent. One that should have left long ago is started if it never was (its message was lost). What
+    is left is counted as stuck, with an alarm: an accepted order that nobody settled, whose completion
+    is started again, or one whose execution should have closed its windows long before. One order that
+    fails is left to the next sweep, and the others go on.
     """
     now = clock.now()
-    counts = {"accepted": 0, "silent": 0, "started": 0, "stuck": 0}
-    for order_id in orders.overdue(Stage.ACCEPTANCE, now):
-        if orders.get(order_id).status is Status.DELIVERED:
-            accept(order_id, "", "window", orders, clock)
-            counts["accepted"] += 1
-        else:
-            counts["stuck"] += 1
-    for order_id in orders.overdue(Stage.DELIVERY, now):
-        change(orders, order_id, lambda it: model.go_silent(it, windows, now), _silently)
-        counts["silent"] += 1
-    for order_id in orders.overdue(Stage.DISPATCH, now):
-        if orders.get(order_id).started_at:
-            counts["stuck"] += 1
-        else:
-            runs.start(order_id)
-            counts["started"] += 1
+    counts = {"accepted": 0, "silent": 0, "started": 0, "stuck": 0, "failed": 0}
+    for stage, act in ((Stage.ACCEPTANCE, _after_delivery), (Stage.DELIVERY, _in_silence), (Stage.DISPATCH, _unsent)):
+        for order_id in orders.overdue(stage, now):
+            try:
+                counts[act(order_id, orders, runs, windows, clock)] += 1
+            except Exception:  # noqa: BLE001 - whatever one order's trouble is, the others' clocks run too
+                telemetry.logger().exception("sweep failed", extra={"order_id": order_id})
+                counts["failed"] += 1
     return counts
+
+
+def _after_delivery(order_id: str, orders: Orders, runs: Executions, _w: Windows, clock: Clock) -> str:
+    order = orders.get(order_id)
+    if order.status is Status.ACCEPTED:
+        runs.complete(order_id, order.total, clock.now().date())
+        return "stuck"
+    accept(order_id, "", "window", orders, clock)
+    return "accepted"
+
+
+def _in_silence(order_id: str, orders: Orders, _r: Executions, windows: Windows, clock: Clock) -> str:
+    change(orders, order_id, lambda it: model.go_silent(it, windows, clock.now()), _silently)
+    return "silent"
+
+
+def _unsent(order_id: str, orders: Orders, runs: Executions, _w: Windows, _c: Clock) -> str:
+    if orders.get(order_id).started_at:
+        return "stuck"
+    runs.start(order_id)
+    return "started"
 
 
 # --- helpers -----------------------------------------------------------------------------------
@@ -385,7 +398,7 @@ def _silently(_before: Order, _after: Order) -> list[Event]:
 
 
 def _not_closing(order: Order) -> Order:
-    if order.status in (Status.CANCELLING, Status.CANCELLED, Status.EXPIRING, Status.EXPIRED):
+    if order.status in model.CLOSING:
         raise model.OrderCancelled()
     return order
 
@@ -422,15 +435,19 @@ def _shipped(
     event: ShipmentEvent, status: str, entries: Sequence[Entry], orders: Orders, windows: Windows, clock: Clock
 ) -> Order:
     def step(order: Order) -> Order:
-        known = order.shipments.get(event.fulfilment_id)
-        if known is None:
-            raise Forbidden(f"{event.fulfilment_id} is no fulfilment of the order")
+        known = _known(order, event)
         news = Shipment(
             known.fulfilment_id, known.warehouse_id, known.merchant_id, status, event.carrier, event.waybill
         )
         return model.ship(order, news, entries, windows, clock.now())
 
     return change(orders, event.order_id, step, lambda before, after: _progress(before, after, clock.now()))
+
+
+def _known(order: Order, event: ShipmentEvent) -> Shipment:
+    if event.fulfilment_id not in order.shipments:
+        raise Forbidden(f"{event.fulfilment_id} is no fulfilment of the order")
+    return order.shipments[event.fulfilment_id]
 
 
 def _progress(before: Order, after: Order, now: datetime) -> list[Event]:

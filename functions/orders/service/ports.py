@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from commerce.errors import Unavailable
@@ -117,6 +117,10 @@ class Executions(Protocol):
 
     def start(self, order_id: str) -> None:
         """Start the lifecycle of an order; a second start is none."""
+        ...
+
+    def complete(self, order_id: str, total: int, day: date) -> None:
+        """Start the completion of an accepted order again, once a day."""
         ...
 
     def succeed(self, token: str) -> None:

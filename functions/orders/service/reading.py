@@ -38,7 +38,7 @@ def whole(order: Order, orders: Orders, vault: Vault) -> dict[str, Any]:
         **summary(order),
         "revision": order.revision,
         "locale": order.locale,
-        "time_zone": order.time_zone,
+        "time_zone": revision.time_zone,
         "due": _text(order.due),
         "shipments": [
             {

@@ -80,7 +80,7 @@ def show(sku: str, **query: str) -> tuple[int, dict[str, Any]]:
 
 def published(client: Any) -> list[list[dict[str, Any]]]:
     items = [load(item) for item in client.scan(TableName="catalog")["Items"]]
-    return [outbox.unpack(item["outbox"]) for item in items if "outbox" in item]
+    return [outbox.unpack(item["outbox"], "record") for item in items if "outbox" in item]
 
 
 def test_a_product_is_put_priced_and_shown_to_everybody(table: Any) -> None:

@@ -116,7 +116,7 @@ def test_the_way_of_an_order_costs_three_write_units(cloud: Cloud) -> None:
     status, answer = start(cloud)
     assert (status, answer["state"], answer["next"]["kind"]) == (201, "created", "redirect")
     assert hear(says("authorised", answer["payment_id"])) == (200, {"received": True})
-    told = outbox.unpack(cloud.item()["outbox"])
+    told = outbox.unpack(cloud.item()["outbox"], "record")
     assert [(one["source"], one["type"]) for one in told] == [("commerce.payments", "PaymentAuthorised")]
     assert told[0]["detail"]["order_id"] == ORDER
     assert workers.inbox({"Records": [message()]}, None) == {"batchItemFailures": []}
@@ -244,7 +244,7 @@ def test_paid_orders_are_not_paid_again_and_closed_ones_not_at_all(cloud: Cloud)
     assert tasks.return_money({"order_id": ORDER, "reason": "cancelled"}, None) == {
         "returned": [{"payment_id": payment_id, "amount": 13912, "currency": "GBP"}]
     }
-    (told,) = outbox.unpack(cloud.item()["outbox"])
+    (told,) = outbox.unpack(cloud.item()["outbox"], "record")
     assert (told["type"], told["detail"]["reason"]) == ("PaymentReturned", "cancelled")
     status, answer = start(cloud, "another")
     assert (status, answer["type"]) == (409, "/problems/payment-closed")
@@ -265,7 +265,7 @@ def test_a_callback_after_the_order_s_end_goes_back_by_itself(cloud: Cloud) -> N
     for _ in range(2):
         assert hear(says("authorised", payment_id)) == (200, {"received": True})
     assert cloud.item()["payments"][payment_id]["state"] == "voided"
-    (told,) = outbox.unpack(cloud.item()["outbox"])
+    (told,) = outbox.unpack(cloud.item()["outbox"], "record")
     assert told["type"] == "PaymentReturned"
 
 

@@ -39,7 +39,8 @@ def test_large_events_of_one_stream_batch_go_in_calls_of_a_size_that_is_taken() 
     boxes = [outbox.pack(event) for event in shelves.published]
     assert len(boxes) > 2
     records = [
-        {"dynamodb": {"SequenceNumber": str(at), "NewImage": {"outbox": {"S": box}}}} for at, box in enumerate(boxes)
+        {"eventID": f"e{at}", "dynamodb": {"SequenceNumber": str(at), "NewImage": {"outbox": {"S": box}}}}
+        for at, box in enumerate(boxes)
     ]
     bus = Bus()
     assert relay.publish(cast("Any", records), cast("Any", bus), "commerce") is None

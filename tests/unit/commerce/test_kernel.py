@@ -183,7 +183,7 @@ def stream(*counts: int) -> list[dict[str, Any]]:
     for at, number in enumerate(counts):
         events = [StockAvailable(at=rfc3339(NOW), order_id="06064G0YZZ40") for _ in range(number)]
         image = {"pk": {"S": "x"}} | ({"outbox": {"S": outbox.pack(*events)}} if events else {})
-        records.append({"dynamodb": {"SequenceNumber": str(at), "NewImage": image}})
+        records.append({"eventID": f"e{at}", "dynamodb": {"SequenceNumber": str(at), "NewImage": image}})
     return records
 
 
@@ -193,7 +193,10 @@ def test_the_relay_publishes_all_events_of_a_batch() -> None:
     assert len(bus.taken) == 28
     assert bus.taken[0]["Source"] == "commerce.inventory"
     assert bus.taken[0]["DetailType"] == "StockAvailable"
-    assert StockAvailable.model_validate(json.loads(bus.taken[0]["Detail"]))
+    details = [json.loads(entry["Detail"]) for entry in bus.taken]
+    assert StockAvailable.model_validate(details[0]).order_id == "06064G0YZZ40"
+    assert details[0]["id"] == "evt_e0_0"
+    assert len({detail["id"] for detail in details}) == 28
 
 
 @pytest.mark.parametrize(("refused", "sequence"), [({0}, "0"), ({1}, "2"), ({12}, "2"), ({26}, "3")])

@@ -164,7 +164,7 @@ class MemoryTable(Table):
                 self.units += 1
         if "outbox" in after:
             self.streamed += 1
-            self.events += outbox.unpack(after["outbox"])
+            self.events += outbox.unpack(after["outbox"], "record")
 
     def _before(self) -> None:
         self.gate()

@@ -242,10 +242,19 @@ class TestShortage:
     def test_says_what_is_missing_and_when_it_is_expected(self, world: World) -> None:
         world.stock(GB, a=3)
         told = json.loads(str(short(world, 0, a=5, b=1)))
-        assert told == {
-            "expected_at": "2026-11-30T06:00:01.000Z",
-            "short": [{"sku": "a", "missing": 2}, {"sku": "b", "missing": 1}],
-        }
+        assert told == {"expected_at": "2026-11-30T06:00:01.000Z"}
+
+    def test_tells_the_buyer_the_date_that_purchasing_was_given(self, world: World) -> None:
+        first = json.loads(str(short(world, 0, a=5)))["expected_at"]
+        (asked,), _ = service.open_replenishments(world.desk, 10, None)
+        assert first == asked.expected_at
+        world.tick()
+        assert json.loads(str(short(world, 0, a=5)))["expected_at"] == first, "what is on its way comes no later"
+
+    def test_an_overdue_replenishment_is_promised_to_nobody(self, world: World) -> None:
+        overdue = json.loads(str(short(world, 0, a=5)))["expected_at"]
+        world.clock.move(timedelta(days=30))
+        assert json.loads(str(short(world, 0, a=5)))["expected_at"] > overdue
 
     def test_asks_purchasing_for_all_who_wait_and_only_when_it_grows(self, world: World) -> None:
         world.stock(GB, a=3)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from commerce.clock import FixedClock
+from commerce.outbox import unpack
 from commerce.tokens import OrderClaims
 from payments import service
 from payments.model import OrderPayments, Payment, ProviderRefused, ProviderUnavailable, Standing
@@ -47,7 +47,7 @@ class MemoryBooks:
             raise WrittenMeanwhile
         self.kept[order.order_id] = Kept(order, (over.version if over else 0) + 1, now if order.to_return else "")
         self.writes += 1
-        self.events += json.loads(outbox or "[]")
+        self.events += unpack(outbox, "record") if outbox else []
 
     def open_orders(self) -> Iterator[str]:
         return iter([order_id for order_id, kept in self.kept.items() if kept.open_since])

@@ -103,7 +103,7 @@ class MemoryStore:
 
     def told(self) -> list[str]:
         """Return what was told: event types, with the status where there is one."""
-        packed = [one for outbox in self.events for one in unpack(outbox)]
+        packed = [one for outbox in self.events for one in unpack(outbox, "record")]
         return [
             " ".join([one["type"], *([one["detail"]["status"]] if "status" in one["detail"] else [])]) for one in packed
         ]

@@ -135,7 +135,7 @@ def test_dispatch_writes_the_parcel_and_tells_once() -> None:
     assert packed.waybill is not None
     assert store.parcel(packed.carrier, packed.waybill) is not None
     assert len(store.events) == 1
-    detail = unpack(store.events[0])[0]["detail"]
+    detail = unpack(store.events[0], "record")[0]["detail"]
     assert (detail["fulfilment_id"], detail["of"], detail["value"]) == (f"{ORDER}-1", 1, 7200)
     assert (detail["waybill"], detail["carrier"]) == (packed.waybill, "generic")
 

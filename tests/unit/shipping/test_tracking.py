@@ -172,7 +172,7 @@ def test_a_parcel_on_its_way_scan_by_scan() -> None:
     assert progress == [20, 30, 50, 60, 80, 100]
     assert store.told() == ["ShipmentOutForDelivery", "ShipmentDelivered"]
     assert store.writes == 6
-    event = unpack(store.events[1])[0]["detail"]
+    event = unpack(store.events[1], "record")[0]["detail"]
     assert [one["status"] for one in event["milestones"]] == [status for status, _ in HISTORY]
     assert event["at"] == event["milestones"][-1]["at"] == rfc3339(NOW - timedelta(hours=24))
     assert (event["order_id"], event["fulfilment_id"], event["waybill"]) == (ORDER, f"{ORDER}-1", waybill)

@@ -7,4 +7,4 @@ import gc
 
 # What a function imports stays for as long as it lives; collecting it again and again while it is being
 # imported costs a seventh of the intake's cold start (`tools.bench`).
-gc.set_threshold(100_000, 50, 100)
+gc.set_threshold(300_000, 50, 100)

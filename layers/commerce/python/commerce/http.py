@@ -139,7 +139,7 @@ class Request:
         """
         try:
             data = json.loads(self.raw_body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Malformed("the body is not JSON") from error
         if not isinstance(data, dict):
             raise Malformed("the body is not a JSON object")
@@ -153,7 +153,9 @@ class Request:
         """Who calls, by the claims that the authoriser verified."""
         context = self._event["requestContext"].get("authorizer") or {}
         claims = (context.get("jwt") or {}).get("claims") or {}
-        return Caller(claims.get("sub", ""), _groups(claims))
+        # Whoever signs up is a customer; groups are given to those who work for the platform or its merchants.
+        groups = _groups(claims) or frozenset({"customer"} if claims.get("sub") else ())
+        return Caller(claims.get("sub", ""), groups)
 
     @property
     def idempotency_key(self) -> str:

@@ -15,17 +15,27 @@ if TYPE_CHECKING:
 
 
 def pack(*events: Event) -> str | None:
-    """Return the value of an item's ``outbox`` attribute, or None when there is no event."""
+    """Return the value of an item's ``outbox`` attribute, or None when there is no event.
+
+    It is short, because it counts into the write units of every item that carries one: no names but
+    the detail's, and no ids, which the relay makes of the stream record's.
+    """
     if not events:
         return None
-    return json.dumps(
-        [{"source": event.source(), "type": event.name(), "detail": event.model_dump(mode="json")} for event in events],
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+    packed = [[event.context, event.name(), event.model_dump(mode="json", exclude={"id"})] for event in events]
+    return json.dumps(packed, ensure_ascii=False, separators=(",", ":"))
 
 
-def unpack(outbox: str) -> list[dict[str, Any]]:
-    """Return what `pack` packed: dicts of ``source``, ``type`` and ``detail``."""
-    events: list[dict[str, Any]] = json.loads(outbox)
-    return events
+def unpack(outbox: str, record_id: str) -> list[dict[str, Any]]:
+    """Return what `pack` packed: dicts of ``source``, ``type`` and ``detail``.
+
+    Parameters
+    ----------
+    record_id
+        Identifies the write that carries the outbox, the same however often it is read: the stream
+        record's ``eventID``. Each event's ``id`` is made of it.
+    """
+    return [
+        {"source": f"commerce.{context}", "type": kind, "detail": {"id": f"evt_{record_id}_{at}", **detail}}
+        for at, (context, kind, detail) in enumerate(json.loads(outbox))
+    ]

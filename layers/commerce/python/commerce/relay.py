@@ -68,7 +68,7 @@ def _entries(records: list[Mapping[str, Any]], bus: str) -> Iterator[tuple[str, 
         packed = record["dynamodb"].get("NewImage", {}).get("outbox", {}).get("S")
         if not packed:
             continue
-        for event in outbox.unpack(packed):
+        for event in outbox.unpack(packed, record["eventID"]):
             yield (
                 record["dynamodb"]["SequenceNumber"],
                 {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MAC: Literal["HMAC_SHA_256"] = "HMAC_SHA_256"
 _LONGEST = 1024
+_MAC_BYTES = 32
 
 
 class BadToken(Unauthenticated):
@@ -90,6 +91,8 @@ class TokenSigner:
             found, text = _unb64(mac), _unb64(head.removeprefix("v1."))
         except (binascii.Error, ValueError) as error:
             raise BadToken from error
+        if len(found) != _MAC_BYTES:
+            raise BadToken
         try:
             self._kms.verify_mac(KeyId=self._key, MacAlgorithm=_MAC, Message=head.encode(), Mac=found)
         except self._kms.exceptions.KMSInvalidMacException as error:

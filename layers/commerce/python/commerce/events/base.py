@@ -25,7 +25,7 @@ class Event(BaseModel):
     Attributes
     ----------
     id
-        The same however often the event is delivered.
+        The same however often the event is delivered; the relay gives the one that counts.
     v
         Version of this type's contract.
     at

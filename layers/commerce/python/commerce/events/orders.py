@@ -58,10 +58,6 @@ class OrderAccepted(OrderEvent):
     total: Annotated[int, Field(ge=0, description="What the order costs, in minor units.", examples=[13912])] = 0
 
 
-class OrderCompleted(OrderEvent):
-    """Settled and closed."""
-
-
 class OrderCancellationRequested(OrderEvent):
     """The buyer cancelled before dispatch; whatever the order waits for is broken off."""
 
@@ -76,12 +72,6 @@ class OrderExpired(OrderEvent):
     """A window closed (payment, stock or dispatch): stock and money are back."""
 
     waited_for: Annotated[str, Field(examples=["payment"])]
-
-
-class OrderRejected(OrderEvent):
-    """Refused after acceptance, before anything was reserved."""
-
-    reason: Annotated[str, Field(examples=["screening"])]
 
 
 class CancellationRefused(OrderEvent):
