@@ -183,7 +183,6 @@ def test_windows_are_told_in_seconds_as_the_stage_has_them(synthesised: Synthesi
     windows = synthesised.stage.windows
     told = {
         "OPEN_SECONDS": windows.stock + windows.payment + windows.dispatch,
-        "DISPATCH_SECONDS": windows.dispatch,
         "SILENCE_SECONDS": windows.silence,
         "ACCEPTANCE_SECONDS": windows.acceptance,
         "REPLENISHMENT_LEAD_SECONDS": windows.replenishment,
