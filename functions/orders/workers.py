@@ -17,6 +17,7 @@ from commerce.events import (
     ShipmentDelivered,
     ShipmentDispatched,
     ShipmentExceptional,
+    ShipmentMilestonesAdded,
     ShipmentOutForDelivery,
     StockAvailable,
 )
@@ -54,6 +55,7 @@ def inbox(event: Mapping[str, Any], context: object) -> dict[str, Any]:
             ShipmentDispatched: lambda it: lifecycle.shipment_dispatched(it, orders, runs, windowed, clock),
             ShipmentOutForDelivery: lambda it: lifecycle.out_for_delivery(it, orders, windowed, clock),
             ShipmentDelivered: lambda it: lifecycle.shipment_delivered(it, orders, runs, windowed, clock),
+            ShipmentMilestonesAdded: lambda it: lifecycle.milestones_added(it, orders),
             ShipmentExceptional: lambda it: lifecycle.shipment_exceptional(it, orders),
         },
     )

@@ -31,6 +31,7 @@ from commerce.events import (
     ShipmentDispatched,
     ShipmentEvent,
     ShipmentExceptional,
+    ShipmentMilestonesAdded,
     ShipmentOutForDelivery,
 )
 from shipping.carriers.port import Carriers, Consignment
@@ -379,6 +380,8 @@ def record(reported: ScanReported, carrier: str, store: Store, clock: Clock) -> 
     if seen.status in TOLD and seen.status not in parcel.told:
         grown = replace(grown, told=(*parcel.told, seen.status))
         told = outbox.pack(_tell(grown, seen.status, seen, find(read_slip_id(parcel.slip_id), store)))
+    elif Status.DELIVERED in parcel.told and seen.milestones != track(parcel).milestones:
+        told = outbox.pack(_add(grown, seen, find(read_slip_id(parcel.slip_id), store)))
     if not store.save(grown, told):
         raise ParcelChanged(reported.waybill)
     known = {scan.identity for scan in parcel.scans}
@@ -386,9 +389,21 @@ def record(reported: ScanReported, carrier: str, store: Store, clock: Clock) -> 
 
 
 def _tell(parcel: Parcel, status: Status, seen: Track, slip: Slip) -> ShipmentEvent:
-    reached = dict(seen.milestones)
-    fields = {
-        "at": moment_text(reached[status]),
+    fields = {**_about(parcel, seen, slip), "at": moment_text(dict(seen.milestones)[status])}
+    if status is Status.DELIVERED:
+        return ShipmentDelivered.model_validate(fields)
+    if status is Status.OUT_FOR_DELIVERY:
+        return ShipmentOutForDelivery.model_validate(fields)
+    return ShipmentExceptional.model_validate({**fields, "status": status.value})
+
+
+def _add(parcel: Parcel, seen: Track, slip: Slip) -> ShipmentEvent:
+    last = max(at for _, at in seen.milestones)
+    return ShipmentMilestonesAdded.model_validate({**_about(parcel, seen, slip), "at": moment_text(last)})
+
+
+def _about(parcel: Parcel, seen: Track, slip: Slip) -> dict[str, object]:
+    return {
         "order_id": slip.id.order_id,
         "buyer": slip.buyer,
         "locale": slip.locale,
@@ -397,11 +412,6 @@ def _tell(parcel: Parcel, status: Status, seen: Track, slip: Slip) -> ShipmentEv
         "waybill": parcel.waybill,
         "milestones": [Milestone(status=one, at=moment_text(at)) for one, at in seen.milestones],
     }
-    if status is Status.DELIVERED:
-        return ShipmentDelivered.model_validate(fields)
-    if status is Status.OUT_FOR_DELIVERY:
-        return ShipmentOutForDelivery.model_validate(fields)
-    return ShipmentExceptional.model_validate({**fields, "status": status.value})
 
 
 def _take_back(slip: Slip, store: Store, carriers: Carriers) -> None:

@@ -16,6 +16,7 @@ from commerce.events import (
     ShipmentDelivered,
     ShipmentDispatched,
     ShipmentExceptional,
+    ShipmentMilestonesAdded,
     ShipmentOutForDelivery,
     StockAvailable,
 )
@@ -168,6 +169,7 @@ class OrdersStack(ContextStack):
                 ShipmentOutForDelivery,
                 ShipmentDelivered,
                 ShipmentExceptional,
+                ShipmentMilestonesAdded,
             ),
             environment=self._environment(*_WINDOWS),
             statements=[

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 HEAD_STARTS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0)
 """Seconds by which a cancellation is before its dispatch."""
 
-AROUND = (-0.6, -0.3, -0.15, -0.05, 0.0, 0.05, 0.15, 0.4)
+AROUND = (-0.5, 0.0, 0.2, 0.4, 0.6, 0.9, 1.3, 2.0)
 """Seconds from a payment's window's end to the payment."""
 
 

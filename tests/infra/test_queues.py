@@ -35,6 +35,7 @@ CONSUMERS = {
     "ShipmentDispatched": {"orders-inbox", "inventory-inbox", "payments-inbox", "notifications-inbox"},
     "ShipmentOutForDelivery": {"orders-inbox", "notifications-inbox"},
     "ShipmentDelivered": {"orders-inbox"},
+    "ShipmentMilestonesAdded": {"orders-inbox"},
     "ShipmentExceptional": {"orders-inbox", "notifications-inbox"},
     "OffersPublished": {"orders-offers"},
     "ScanReported": {"shipping-scans"},

@@ -68,7 +68,7 @@ def same(today: Any, then: Any) -> bool:
     """Whether a value of a model is what an item has in its place."""
     match today:
         case datetime():
-            return rfc3339(today) == then
+            return bool(rfc3339(today) == then)
         case enum.Enum():
             return bool(today.value == then)
         case _ if isinstance(then, Mapping):

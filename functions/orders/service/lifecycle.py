@@ -34,6 +34,7 @@ from commerce.events import (
     ShipmentDispatched,
     ShipmentEvent,
     ShipmentExceptional,
+    ShipmentMilestonesAdded,
     ShipmentOutForDelivery,
     StockAvailable,
 )
@@ -250,6 +251,17 @@ def shipment_delivered(
     order = _shipped(event, "delivered", entries, orders, windows, clock)
     if order.status in model.GONE:  # the news of the dispatch may be later than this
         _answer(order.order_id, Wait.DISPATCH, orders, runs)
+
+
+def milestones_added(event: ShipmentMilestonesAdded, orders: Orders) -> None:
+    """Record scans that came after the delivery they led to."""
+    scans = _scans([one for one in event.milestones if one.status != "delivered"], event.fulfilment_id)
+
+    def step(order: Order) -> Order:
+        _known(order, event)
+        return model.tell(order, *scans)
+
+    change(orders, event.order_id, step, _silently)
 
 
 def shipment_exceptional(event: ShipmentExceptional, orders: Orders) -> None:

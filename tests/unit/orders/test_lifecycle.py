@@ -30,6 +30,7 @@ from commerce.events import (
     PaymentAuthorised,
     ShipmentDelivered,
     ShipmentDispatched,
+    ShipmentMilestonesAdded,
     ShipmentOutForDelivery,
     StockAvailable,
 )
@@ -102,6 +103,10 @@ class World:
         scans = [Milestone(status="in_transit", at=AT), Milestone(status="delivered", at=AT)]
         event = ShipmentDelivered(**self._shipment(n), milestones=scans)
         lifecycle.shipment_delivered(event, self.orders, self.runs, WINDOWS, self.clock)
+
+    def way_added(self, n: int) -> None:
+        scans = [Milestone(status="picked_up", at=AT), Milestone(status="delivered", at=AT)]
+        lifecycle.milestones_added(ShipmentMilestonesAdded(**self._shipment(n), milestones=scans), self.orders)
 
     def cancel(self) -> None:
         lifecycle.cancel(self.id, "cus-1", "buyer", self.orders, self.clock)
@@ -459,7 +464,7 @@ def test_facts_after_payment_in_any_order_and_number_end_the_same(seed: int) -> 
     world = World()
     world.until_paid()
     world.await_dispatch()
-    news = [world.dispatched, world.on_the_van, world.delivered]
+    news = [world.dispatched, world.on_the_van, world.delivered, world.way_added]
     told = [(one, n) for one in news for n in (1, 2)] * 2
     random.Random(seed).shuffle(told)
     for one, n in told:
@@ -467,3 +472,5 @@ def test_facts_after_payment_in_any_order_and_number_end_the_same(seed: int) -> 
     assert world.order.status is Status.DELIVERED
     assert len(world.orders.told(OrderDelivered)) == 1
     assert world.runs.succeeded.count("dispatch") >= 1
+    assert {entry.fact for entry in world.order.timeline} >= {"scan:picked_up", "scan:in_transit", "delivered"}
+    assert len({(entry.fact, entry.about) for entry in world.order.timeline}) == len(world.order.timeline)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ShipmentDispatched,
         ShipmentEvent,
         ShipmentExceptional,
+        ShipmentMilestonesAdded,
         ShipmentOutForDelivery,
     )
 
@@ -78,6 +79,7 @@ __all__ = [
     "ShipmentDispatched",
     "ShipmentEvent",
     "ShipmentExceptional",
+    "ShipmentMilestonesAdded",
     "ShipmentOutForDelivery",
     "Sku",
     "StockAvailable",
@@ -107,6 +109,8 @@ _MODULES = {
         "ShipmentOutForDelivery",
         "ShipmentDelivered",
         "ShipmentExceptional",
+        "ShipmentMilestonesAdded",
+        "ShipmentMilestonesAdded",
     ),
     "catalog": ("Price", "Offer", "OffersPublished"),
     "carriers": ("Scan", "ScanReported"),
@@ -133,6 +137,7 @@ _TYPES = (
     "ShipmentOutForDelivery",
     "ShipmentDelivered",
     "ShipmentExceptional",
+    "ShipmentMilestonesAdded",
     "OffersPublished",
 )
 

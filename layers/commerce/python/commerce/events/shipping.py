@@ -58,3 +58,9 @@ class ShipmentExceptional(ShipmentEvent):
 
     status: Annotated[str, Field(examples=["refused"])]
     milestones: Annotated[list[Milestone], Field(default_factory=list)]
+
+
+class ShipmentMilestonesAdded(ShipmentEvent):
+    """Scans of the way came after the delivery they led to had been told."""
+
+    milestones: Annotated[list[Milestone], Field(default_factory=list)]
