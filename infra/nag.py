@@ -24,7 +24,7 @@ ACKNOWLEDGED: dict[str, str] = {
     ),
     "AwsSolutions-L1": "The runtime is Python 3.13, which the layers are built for; 3.14 is a release of its own.",
     "AwsSolutions-SF1": "An execution's history holds every event; a log of all of them would cost more than the run.",
-    "AwsSolutions-SMG4": "The key is shared with the provider: rotating it takes both sides, by the operations guide.",
+    "AwsSolutions-SMG4": "The key is shared with the provider: a rotation takes both sides at once.",
     "AwsSolutions-SQS3": "Dead-letter queues of rules, streams and asynchronous invocations have none themselves.",
     "Serverless-LambdaDLQ": "Only asynchronously invoked functions fail without a caller; they have a destination.",
     "Serverless-LambdaEventSourceMappingDestination": "An SQS mapping knows no destination: its queue has a DLQ.",

@@ -21,13 +21,13 @@ class Windows:
     Attributes
     ----------
     payment
-        From acceptance to an authorised payment; then the order expires.
+        From the reservation to an authorised payment; then the order expires.
     stock
-        From a shortage to a receipt that covers it.
+        From a shortage to a receipt; an order that is short again after one waits as long again.
     dispatch
         From payment to the last shipment's departure.
     silence
-        From dispatch to the next scan of a carrier; then somebody has a look.
+        From dispatch to the delivery; then it is noted, an alarm tells somebody, and the clock starts again.
     acceptance
         From delivery to acceptance on the buyer's behalf.
     replenishment

@@ -33,7 +33,7 @@ def mint_order_number(now: datetime, random_bits: int | None = None) -> str:
     Parameters
     ----------
     now
-        The moment of acceptance; numbers of later seconds sort after this one's until 2093.
+        The moment of acceptance; numbers of later seconds sort after this one's until 2159.
     random_bits
         22 bits of chance; drawn from the system's source unless given. Two orders of one second that
         draw the same are told apart by the store's condition, and the second is minted again.
