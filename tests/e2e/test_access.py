@@ -50,7 +50,8 @@ def test_only_the_routes_groups_are_let_in(platform: Platform, victim: Victim, k
             assert answer.status not in (401, 403, 500), (group, answer)
         else:
             assert says(answer) == (403, "forbidden"), (group, answer)
-    assert call(platform.nobody, key).status == 403, "somebody of no group"
+    # Whoever signs up is a customer without being given a group.
+    assert (call(platform.nobody, key, headers=proof).status == 403) == ("customer" not in route.groups)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,7 +40,7 @@ def expiring(case: Case) -> bool:
 
 COMPLETED = [case for case in CASES if recorded.later(case, "completed")]
 CANCELLED = [case for case in CASES if case.status in BEFORE_DISPATCH and not gone(case)]
-EXPIRED = [case for case in CASES if expiring(case)]
+EXPIRED = [case for case in CASES if expiring(case) and not gone(case)]
 STARTED = [case for case in CASES if case.tasks]
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, StrictStr, ValidationError
 
 from commerce import http, ids, money, outbox, relay
 from commerce.access import GROUPS, ROUTES
@@ -202,3 +203,12 @@ def test_the_relay_publishes_all_events_of_a_batch() -> None:
 @pytest.mark.parametrize(("refused", "sequence"), [({0}, "0"), ({1}, "2"), ({12}, "2"), ({26}, "3")])
 def test_the_relay_reports_the_first_record_that_was_not_taken(refused: set[int], sequence: str) -> None:
     assert relay.publish(stream(1, 0, 25, 2), cast("Any", Bus(refused)), "commerce") == sequence
+
+
+def test_a_field_at_fault_is_named_without_what_pydantic_calls_a_unions_members() -> None:
+    class Body(BaseModel):
+        address: dict[str, StrictStr | list[StrictStr] | None]
+
+    with pytest.raises(ValidationError) as refused:
+        Body.model_validate({"address": {"lines": ["1 High Street", 7]}})
+    assert [(one.field, one.code) for one in http.field_errors(refused.value)] == [("address.lines.1", "string-type")]

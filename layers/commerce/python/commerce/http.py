@@ -33,6 +33,9 @@ LARGEST_BODY = 256 * 1024
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
+_MEMBERS = frozenset({"str", "list[str]"})
+"""What pydantic calls the members of a union in an error's location; no field has such a name."""
+
 
 class IdempotencyKeyMissing(Malformed):
     """A route that has one effect per key was called without one."""
@@ -268,11 +271,20 @@ def authorise(key: str, caller: Caller) -> None:
 
 
 def field_errors(error: ValidationError) -> list[FieldError]:
-    """Return pydantic's errors as the platform's, with dotted field names."""
-    return [
-        FieldError(".".join(str(part) for part in one["loc"]) or "body", _code(one["type"]), one["msg"])
+    """Return pydantic's errors as the platform's, with dotted field names.
+
+    Of a value that fits no member of a union only the nearest miss is told: a list of texts with a number in it is
+    wrong at the number, and not because it is no text.
+    """
+    found = [
+        FieldError(_field(one["loc"]), _code(one["type"]), one["msg"])
         for one in error.errors(include_url=False, include_input=False, include_context=False)
     ]
+    return [one for one in found if not any(other.field.startswith(f"{one.field}.") for other in found)]
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in _MEMBERS) or "body"
 
 
 def cursor(position: Mapping[str, Any] | None) -> str | None:
