@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 import pytest
 
 from tests.e2e.support import GB, Shop, says, until
@@ -50,7 +53,8 @@ def test_a_guest_who_makes_an_account_claims_his_order(shop: Shop) -> None:
     assert [one["number"] for one in account.api.ask("GET", "/orders")["orders"]] == [order.number]
     assert "claimed" in [entry["fact"] for entry in account.api.ask("GET", f"{path}/timeline")["timeline"]]
 
-    assert other.api.send("POST", f"{path}/claim", headers=token, key=new_key()).status == 409
+    assert other.api.send("POST", f"{path}/claim", headers=token, key=new_key()).status == 404
+    assert account.api.send("GET", f"/guest{path}", headers=token).status == 404, "the guest's token outlived the claim"
     assert other.api.send("GET", path).status == 404
 
     own = {"Order-Token": shown["order_token"]}
@@ -75,9 +79,6 @@ def test_a_claim_with_another_orders_token_is_none(shop: Shop) -> None:
 
 
 def test_the_price_in_a_token_cannot_be_changed(shop: Shop) -> None:
-    import base64
-    import json
-
     (goods,) = shop.goods({GB: 1})
     order = shop.guest((goods, 1))
     head, claims, mac = order.token.split(".")

@@ -349,7 +349,7 @@ def owned(order: Order, who: OrderClaims | str) -> Order:
         It is not; whether it exists is not told.
     """
     if isinstance(who, OrderClaims):
-        yours = who.order_id == order.order_id and who.buyer in (order.buyer, order.customer_id)
+        yours = who.order_id == order.order_id and who.buyer == (order.customer_id or order.buyer)
     else:
         yours = who in ("", order.customer_id)
     if not yours:

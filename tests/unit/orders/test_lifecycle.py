@@ -405,8 +405,11 @@ def test_a_guest_order_is_claimed_with_its_token_and_once() -> None:
     claims = OrderClaims(order.order_id, order.buyer, order.total, order.currency, order.locale)
     assert lifecycle.claim(order.order_id, claims, "cus-9", orders, when).customer_id == "cus-9"
     assert lifecycle.claim(order.order_id, claims, "cus-9", orders, when).customer_id == "cus-9"
-    with pytest.raises(model.NotPossibleNow):
+    with pytest.raises(model.NoSuchOrder):
         lifecycle.claim(order.order_id, claims, "cus-8", orders, when)
+    with pytest.raises(model.NoSuchOrder):  # the guest's token ends with the claim
+        lifecycle.cancel(order.order_id, claims, "buyer", orders, when)
+    assert lifecycle.cancel(order.order_id, "cus-9", "buyer", orders, when).status is Status.CANCELLING
 
 
 STEPS: list[Callable[[World], None]] = [
