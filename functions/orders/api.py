@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 from commerce import aws, settings
 from commerce.access import ROUTES
 from commerce.clock import SystemClock, rfc3339
-from commerce.dynamo import Table
 from commerce.errors import FieldError, Invalid, Unauthenticated
 from commerce.http import Answer, Api, Request, cursor, page_size, read_cursor, serve, with_etag
 from commerce.ids import read_order_number, show_order_number
-from commerce.tokens import OrderClaims, TokenSigner
-from commerce.vault import KmsVault
-from orders.store import DynamoOrders
+from commerce.tokens import OrderClaims
+from orders import wiring
 
 if TYPE_CHECKING:
     from orders.model import Order
@@ -64,7 +62,7 @@ def _place(request: Request) -> Answer:
     from orders.service import placing
 
     window = timedelta(seconds=settings.env_seconds("OPEN_SECONDS"))
-    desk = placing.Desk(_orders(), _orders(), _vault(), SystemClock(), window)
+    desk = placing.Desk(wiring.orders(), wiring.orders(), wiring.vault(), SystemClock(), window)
     key = request.idempotency_key
     order = placing.place(request.body(PlaceOrder), request.caller.subject, key, desk)
     return 202, _placed(order), {"Location": f"{_prefix(request)}/orders/{order.order_id}"}
@@ -75,7 +73,7 @@ def _list(request: Request) -> Answer:
 
     who = request.caller.subject
     position = read_cursor(request.query.get("cursor"), "customer_id", who)
-    page = _orders().of_customer(who, page_size(request.query), position)
+    page = wiring.orders().of_customer(who, page_size(request.query), position)
     return 200, {"orders": [reading.summary(one) for one in page.orders], "next": cursor(page.next)}
 
 
@@ -83,22 +81,22 @@ def _get(request: Request) -> Answer:
     from orders.service import reading
 
     who = _asker(request)
-    order = reading.header(_number(request), who, _orders())
+    order = reading.header(_number(request), who, wiring.orders())
     answer = with_etag(request, order.version, None)
     if answer[0] == 304:
         return answer
-    body = reading.whole(order, _orders(), _vault())
+    body = reading.whole(order, wiring.orders(), wiring.vault())
     # Staff look, they do not act for the buyer; and a token costs a call, so there is one while it is of use: to
     # pay, or to show whose it is to those who know the order by the guest it was.
     if who and (not order.payment_id or order.buyer != order.customer_id):
-        body["order_token"] = _signer().issue(_claims(order))
+        body["order_token"] = wiring.signer().issue(_claims(order))
     return with_etag(request, order.version, body)
 
 
 def _timeline(request: Request) -> Answer:
     from orders.service import reading
 
-    order = reading.header(_number(request), _asker(request), _orders())
+    order = reading.header(_number(request), _asker(request), wiring.orders())
     return with_etag(request, order.version, reading.timeline(order))
 
 
@@ -106,22 +104,22 @@ def _cancel(request: Request) -> Answer:
     from orders.service import lifecycle
 
     who = _asker(request)
-    order = lifecycle.cancel(_number(request), who, "buyer" if who else "support", _orders(), SystemClock())
+    order = lifecycle.cancel(_number(request), who, "buyer" if who else "support", wiring.orders(), SystemClock())
     return 202, _status(order)
 
 
 def _accept(request: Request) -> Answer:
     from orders.service import lifecycle
 
-    order = lifecycle.accept(_number(request), _asker(request), "buyer", _orders(), SystemClock())
+    order = lifecycle.accept(_number(request), _asker(request), "buyer", wiring.orders(), SystemClock())
     return 200, _status(order)
 
 
 def _claim(request: Request) -> Answer:
     from orders.service import lifecycle
 
-    claims = _signer().read(_token(request))
-    order = lifecycle.claim(_number(request), claims, request.caller.subject, _orders(), SystemClock())
+    claims = wiring.signer().read(_token(request))
+    order = lifecycle.claim(_number(request), claims, request.caller.subject, wiring.orders(), SystemClock())
     return 200, _status(order)
 
 
@@ -133,7 +131,7 @@ def _open(request: Request) -> Answer:
         raise Invalid(fields=[FieldError("older_than", "out-of-range", "a number of seconds")])
     position = read_cursor(request.query.get("cursor"))
     found, following = reading.open_orders(
-        request.query.get("status"), int(older_than), page_size(request.query), position, _orders(), SystemClock()
+        request.query.get("status"), int(older_than), page_size(request.query), position, wiring.orders(), SystemClock()
     )
     return 200, {"orders": found, "next": cursor(following)}
 
@@ -157,11 +155,11 @@ def _asker(request: Request) -> OrderClaims | str:
     Somebody of the staff who shops is a customer to his own orders, and on the routes that only customers have.
     """
     if not ROUTES[request.route].signed_in:
-        return _signer().read(_token(request))
+        return wiring.signer().read(_token(request))
     staff = ROUTES[request.route].groups - {"customer"}
     if not request.caller.groups & staff:
         return request.caller.subject
-    own = _orders().get(_number(request)).customer_id == request.caller.subject
+    own = wiring.orders().get(_number(request)).customer_id == request.caller.subject
     return request.caller.subject if own else ""
 
 
@@ -188,7 +186,7 @@ def _placed(order: Order) -> dict[str, Any]:
         "currency": order.currency,
         "total": order.total,
         "placed_at": rfc3339(order.placed_at),
-        "order_token": _signer().issue(_claims(order)),
+        "order_token": wiring.signer().issue(_claims(order)),
         "links": {
             "self": of,
             "timeline": f"{of}/timeline",
@@ -204,18 +202,3 @@ def _status(order: Order) -> dict[str, Any]:
 
 def _claims(order: Order) -> OrderClaims:
     return OrderClaims(order.order_id, order.customer_id or order.buyer, order.total, order.currency, order.locale)
-
-
-@cache
-def _orders() -> DynamoOrders:
-    return DynamoOrders(Table(aws.dynamodb(), settings.env("ORDERS_TABLE")))
-
-
-@cache
-def _vault() -> KmsVault:
-    return KmsVault(aws.dynamodb(), aws.kms(), settings.env("VAULT_TABLE"), settings.env("DATA_KEY_ARN"))
-
-
-@cache
-def _signer() -> TokenSigner:
-    return TokenSigner(aws.kms(), settings.env("MAC_KEY_ARN"))

@@ -3,71 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
-from commerce import aws, settings
 from commerce.clock import SystemClock, parse
-from commerce.dynamo import Table
 from commerce.events import Fulfilment
-from orders.executions import StepFunctions
+from orders import wiring
 from orders.model import Wait
 from orders.service import lifecycle
-from orders.store import DynamoOrders
-from orders.windows import windows
-
-
-@cache
-def _orders() -> DynamoOrders:
-    return DynamoOrders(Table(aws.dynamodb(), settings.env("ORDERS_TABLE")))
-
-
-@cache
-def _runs() -> StepFunctions:
-    return StepFunctions(aws.stepfunctions())
 
 
 def screen(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Give the order to this execution and hand on what to reserve."""
-    return lifecycle.screen(event["order_id"], event["started_at"], _orders(), SystemClock())
+    return lifecycle.screen(event["order_id"], event["started_at"], wiring.orders(), SystemClock())
 
 
 def await_stock(event: Mapping[str, Any], context: object) -> None:
     """Wait for a receipt."""
     expected = parse(event["expected_at"])
-    lifecycle.await_stock(event["order_id"], event["token"], expected, _orders(), _runs(), SystemClock())
+    lifecycle.await_stock(event["order_id"], event["token"], expected, wiring.orders(), wiring.runs(), SystemClock())
 
 
 def await_payment(event: Mapping[str, Any], context: object) -> None:
     """Wait for the payment."""
     wanted = _fulfilments(event)
-    lifecycle.await_payment(event["order_id"], event["token"], wanted, _orders(), _runs(), SystemClock())
+    lifecycle.await_payment(event["order_id"], event["token"], wanted, wiring.orders(), wiring.runs(), SystemClock())
 
 
 def await_dispatch(event: Mapping[str, Any], context: object) -> None:
     """Ask for the goods and wait until they have left."""
     wanted = _fulfilments(event)
-    lifecycle.await_dispatch(event["order_id"], event["token"], wanted, _orders(), _runs(), SystemClock())
+    lifecycle.await_dispatch(event["order_id"], event["token"], wanted, wiring.orders(), wiring.runs(), SystemClock())
 
 
 def begin_close(event: Mapping[str, Any], context: object) -> None:
     """Close the window that ran out."""
-    lifecycle.begin_close(event["order_id"], Wait(event["waited_for"]), _orders(), SystemClock())
+    lifecycle.begin_close(event["order_id"], Wait(event["waited_for"]), wiring.orders(), SystemClock())
 
 
 def resume(event: Mapping[str, Any], context: object) -> None:
     """Go on: the goods had left."""
-    lifecycle.resume(event["order_id"], _orders(), windows(), SystemClock())
+    lifecycle.resume(event["order_id"], wiring.orders(), wiring.windows(), SystemClock())
 
 
 def close(event: Mapping[str, Any], context: object) -> None:
     """End the order."""
-    lifecycle.close(event["order_id"], _orders(), SystemClock())
+    lifecycle.close(event["order_id"], wiring.orders(), SystemClock())
 
 
 def complete(event: Mapping[str, Any], context: object) -> None:
     """Close the settled order."""
-    lifecycle.complete(event["order_id"], _orders(), SystemClock())
+    lifecycle.complete(event["order_id"], wiring.orders(), SystemClock())
 
 
 def _fulfilments(event: Mapping[str, Any]) -> list[Fulfilment]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from commerce import aws, settings, telemetry, worker
 from commerce.clock import SystemClock
-from commerce.dynamo import Table
 from commerce.events import (
     OffersPublished,
     OrderCancellationRequested,
@@ -21,20 +19,9 @@ from commerce.events import (
     ShipmentOutForDelivery,
     StockAvailable,
 )
+from orders import wiring
 from orders.executions import StepFunctions
 from orders.service import lifecycle
-from orders.store import DynamoOrders
-from orders.windows import windows
-
-
-@cache
-def _orders() -> DynamoOrders:
-    return DynamoOrders(Table(aws.dynamodb(), settings.env("ORDERS_TABLE")))
-
-
-@cache
-def _runs() -> StepFunctions:
-    return StepFunctions(aws.stepfunctions())
 
 
 def start(event: Mapping[str, Any], context: object) -> dict[str, Any]:
@@ -45,7 +32,7 @@ def start(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 
 def inbox(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Record what other contexts tell of orders, and answer the executions that wait for it."""
-    orders, runs, windowed, clock = _orders(), _runs(), windows(), SystemClock()
+    orders, runs, windowed, clock = wiring.orders(), wiring.runs(), wiring.windows(), SystemClock()
     return worker.handle_batch(
         event,
         {
@@ -66,7 +53,7 @@ def offers(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 
     def keep(published: OffersPublished) -> None:
         for offer in published.offers:
-            _orders().put(offer)
+            wiring.orders().put(offer)
 
     return worker.handle_batch(event, {OffersPublished: keep})
 
@@ -74,5 +61,5 @@ def offers(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 def sweep(event: Mapping[str, Any], context: object) -> None:
     """Act on open orders whose clock has run out."""
     runs = StepFunctions(aws.stepfunctions(), settings.env("LIFECYCLE_ARN"), settings.env("COMPLETION_ARN"))
-    for kind, number in lifecycle.sweep(_orders(), runs, windows(), SystemClock()).items():
+    for kind, number in lifecycle.sweep(wiring.orders(), runs, wiring.windows(), SystemClock()).items():
         telemetry.count(f"Orders{kind.capitalize()}", number)

@@ -11,7 +11,7 @@ import pytest
 
 from commerce import aws as clients
 from commerce.events import OffersPublished
-from orders import api, tasks, workers
+from orders import api, tasks, wiring, workers
 from tests.integration.conftest import make_table
 from tests.unit.orders.fakes import body, offer
 
@@ -46,10 +46,8 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def forget() -> None:
     """Drop what the functions keep warm, so that each test has its own AWS."""
-    for kept in (clients._client, api._orders, api._vault, api._signer, tasks._orders, tasks._runs):
+    for kept in (clients._client, wiring.orders, wiring.vault, wiring.signer, wiring.runs):
         kept.cache_clear()
-    for also in (workers._orders, workers._runs):
-        also.cache_clear()
 
 
 def sqs(kind: str, detail: dict[str, Any]) -> dict[str, Any]:

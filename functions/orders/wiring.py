@@ -1,0 +1,46 @@
+"""What the functions of this context are built of: one of each a process, made when first used."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache
+
+from commerce import aws, settings
+from commerce.dynamo import Table
+from commerce.tokens import TokenSigner
+from commerce.vault import KmsVault
+from orders.executions import StepFunctions
+from orders.model import Windows
+from orders.store import DynamoOrders
+
+
+@cache
+def orders() -> DynamoOrders:
+    """Return the orders table's store."""
+    return DynamoOrders(Table(aws.dynamodb(), settings.env("ORDERS_TABLE")))
+
+
+@cache
+def vault() -> KmsVault:
+    """Return the vault of personal data."""
+    return KmsVault(aws.dynamodb(), aws.kms(), settings.env("VAULT_TABLE"), settings.env("DATA_KEY_ARN"))
+
+
+@cache
+def signer() -> TokenSigner:
+    """Return who issues and reads order tokens."""
+    return TokenSigner(aws.kms(), settings.env("MAC_KEY_ARN"))
+
+
+@cache
+def runs() -> StepFunctions:
+    """Return the executions as far as their waits can be answered."""
+    return StepFunctions(aws.stepfunctions())
+
+
+def windows() -> Windows:
+    """Return the windows of this deployment's stage."""
+    return Windows(
+        silence=timedelta(seconds=settings.env_seconds("SILENCE_SECONDS")),
+        acceptance=timedelta(seconds=settings.env_seconds("ACCEPTANCE_SECONDS")),
+    )
