@@ -5,6 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import boto3
+from botocore.config import Config
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
@@ -17,9 +20,6 @@ if TYPE_CHECKING:
 
 @cache
 def _client(service: str) -> Any:
-    import boto3
-    from botocore.config import Config
-
     # Standard mode retries throttling and lost connections with jitter; a function's caller retries the rest.
     config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
     make: Any = boto3.client  # one signature in place of an overload for each of 400 services
