@@ -156,8 +156,7 @@ def _asker(request: Request) -> OrderClaims | str:
     """
     if not ROUTES[request.route].signed_in:
         return wiring.signer().read(_token(request))
-    staff = ROUTES[request.route].groups - {"customer"}
-    if not request.caller.groups & staff:
+    if not request.by_staff:
         return request.caller.subject
     own = wiring.orders().get(_number(request)).customer_id == request.caller.subject
     return request.caller.subject if own else ""

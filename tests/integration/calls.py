@@ -22,26 +22,39 @@ def call(
     query: Mapping[str, str] | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """Return status and JSON body of the answer to one call by ``sub``."""
+    answer = handler(request(route, body, sub=sub, groups=groups, path=path, query=query), None)
+    return answer["statusCode"], json.loads(answer.get("body") or "{}")
+
+
+def request(
+    route: str,
+    body: Any = None,
+    *,
+    sub: str = "",
+    groups: str = "customer",
+    path: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return one call by ``sub`` as the gateway hands it over; a ``body`` that is a text is sent as it is."""
     method, raw = route.split(" ")
     for name, value in (path or {}).items():
         raw = raw.replace(f"{{{name}}}", value)
     context: dict[str, Any] = {"http": {"method": method, "path": raw}, "routeKey": route, "stage": "$default"}
     if sub:
         context["authorizer"] = {"jwt": {"claims": {"sub": sub, "cognito:groups": f"[{groups}]"}}}
-    event = {
+    return {
         "version": "2.0",
         "routeKey": route,
         "rawPath": raw,
         "rawQueryString": "",
-        "headers": {},
+        "headers": dict(headers or {}),
         "pathParameters": dict(path or {}),
         "queryStringParameters": dict(query or {}),
         "requestContext": context,
-        "body": None if body is None else json.dumps(body),
+        "body": body if body is None or isinstance(body, str) else json.dumps(body),
         "isBase64Encoded": False,
     }
-    answer = handler(event, None)
-    return answer["statusCode"], json.loads(answer.get("body") or "{}")
 
 
 def batch(*events: Event) -> dict[str, Any]:

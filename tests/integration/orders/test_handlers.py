@@ -12,6 +12,7 @@ import pytest
 from commerce import aws as clients
 from commerce.events import OffersPublished
 from orders import api, tasks, wiring, workers
+from tests.integration.calls import request
 from tests.integration.conftest import make_table
 from tests.unit.orders.fakes import body, offer
 
@@ -56,37 +57,9 @@ def sqs(kind: str, detail: dict[str, Any]) -> dict[str, Any]:
     return {"Records": [record]}
 
 
-def call(
-    function: Any,
-    route: str,
-    content: Any = None,
-    *,
-    sub: str = "",
-    groups: str = "customer",
-    headers: dict[str, str] | None = None,
-    path: dict[str, str] | None = None,
-    query: dict[str, str] | None = None,
-) -> tuple[int, dict[str, Any], dict[str, str]]:
-    method, template = route.split(" ")
-    raw = template
-    for name, value in (path or {}).items():
-        raw = raw.replace(f"{{{name}}}", value)
-    authorizer = {"jwt": {"claims": {"sub": sub, "cognito:groups": f"[{groups}]"}}} if sub else {}
-    event = {
-        "version": "2.0",
-        "routeKey": route,
-        "rawPath": raw,
-        "rawQueryString": "",
-        "headers": headers or {},
-        "pathParameters": path or {},
-        "queryStringParameters": query or {},
-        "requestContext": {"http": {"method": method, "path": raw}, "routeKey": route, "stage": "$default"}
-        | ({"authorizer": authorizer} if sub else {}),
-        "body": content if isinstance(content, str) else json.dumps(content) if content is not None else None,
-        "isBase64Encoded": False,
-    }
-    answer = function(event, None)
-    return answer["statusCode"], json.loads(answer.get("body") or "null") or {}, answer["headers"]
+def call(function: Any, route: str, content: Any = None, **more: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
+    answer = function(request(route, content, **more), None)
+    return answer["statusCode"], json.loads(answer.get("body") or "{}"), answer["headers"]
 
 
 def place(sub: str = "cus-1", key: str = "key-1", **changes: Any) -> tuple[int, dict[str, Any], dict[str, str]]:

@@ -59,10 +59,6 @@ class Caller:
     subject: str
     groups: frozenset[str]
 
-    def is_staff(self, *groups: str) -> bool:
-        """Return whether the caller is in one of ``groups``."""
-        return bool(self.groups & set(groups))
-
 
 @dataclass(frozen=True)
 class Operation:
@@ -159,6 +155,11 @@ class Request:
         # Whoever signs up is a customer; groups are given to those who work for the platform or its merchants.
         groups = _groups(claims) or frozenset({"customer"} if claims.get("sub") else ())
         return Caller(claims.get("sub", ""), groups)
+
+    @property
+    def by_staff(self) -> bool:
+        """Whether the caller is let in as one of the staff: by a group of the route's other than ``customer``."""
+        return bool(self.caller.groups & (ROUTES[self.route].groups - {"customer"}))
 
     @property
     def idempotency_key(self) -> str:

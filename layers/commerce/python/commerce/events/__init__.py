@@ -110,36 +110,11 @@ _MODULES = {
         "ShipmentDelivered",
         "ShipmentExceptional",
         "ShipmentMilestonesAdded",
-        "ShipmentMilestonesAdded",
     ),
     "catalog": ("Price", "Offer", "OffersPublished"),
     "carriers": ("Scan", "ScanReported"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
-
-_TYPES = (
-    "OrderPlaced",
-    "OrderAwaitingStock",
-    "OrderPaid",
-    "FulfilmentRequested",
-    "OrderDelivered",
-    "OrderAccepted",
-    "OrderCancellationRequested",
-    "OrderCancelled",
-    "OrderExpired",
-    "CancellationRefused",
-    "PaymentAuthorised",
-    "PaymentDeclined",
-    "PaymentReturned",
-    "StockAvailable",
-    "ReplenishmentRaised",
-    "ShipmentDispatched",
-    "ShipmentOutForDelivery",
-    "ShipmentDelivered",
-    "ShipmentExceptional",
-    "ShipmentMilestonesAdded",
-    "OffersPublished",
-)
 
 EVENTS: dict[str, type[Event]]
 """Every event type on the bus ``commerce`` by its ``detail-type``."""
@@ -147,7 +122,14 @@ EVENTS: dict[str, type[Event]]
 
 def __getattr__(name: str) -> Any:
     if name == "EVENTS":
-        return {event: __getattr__(event) for event in _TYPES}
+        found = {one: __getattr__(one) for one in _HOME}
+        return {one: contract for one, contract in found.items() if _is_event_type(contract)}
     if name not in _HOME:
         raise AttributeError(f"no event contract is called {name}")
     return getattr(import_module(f"commerce.events.{_HOME[name]}"), name)
+
+
+def _is_event_type(contract: Any) -> bool:
+    """Whether it is an event itself, and no part of one and no root of several."""
+    event = __getattr__("Event")
+    return isinstance(contract, type) and issubclass(contract, event) and not contract.__name__.endswith("Event")
