@@ -6,6 +6,7 @@ CLOUD := $(PYTHON) -m tools.localcloud
 STAGE ?= local
 ORDERS ?= 200
 ONCE ?=
+SLACK ?= 60
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export CDK_DISABLE_VERSION_CHECK := 1
@@ -14,7 +15,7 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit e2e bench up down deploy destroy format lock record clean
+.PHONY: help setup run test check unit e2e audit bench up down deploy destroy format lock record clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +40,9 @@ unit: setup ## unit, contract and integration tests
 
 e2e: setup ## end to end on a local cloud of its own, which is stopped afterwards
 	@$(CLOUD) during --home .localcloud/e2e --stage test -- pytest tests/e2e
+
+audit: setup ## what does not balance in the tables: of the local cloud, of DUMP=folder, or of STAGE=prod AWS=1
+	@$(if $(DUMP)$(AWS),,eval "$$($(CLOUD) env)" &&) $(PYTHON) -m tools.audit --stage $(STAGE) $(if $(DUMP),--dump $(DUMP)) --slack $(SLACK)
 
 bench: setup ## cold start of order intake: build/bench.json
 	@$(PYTHON) -m tools.bench

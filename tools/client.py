@@ -128,6 +128,11 @@ class Deployment:
         """Return what is deployed to the local cloud whose folder is ``home``."""
         return cls.on(LocalCloud(home))
 
+    @property
+    def stage(self) -> str:
+        """The deployed stage, which is part of every resource's name (``commerce-<stage>-orders``)."""
+        return self.outputs["OrdersTableName"].split("-")[1]
+
     def client(self, service: str) -> Any:
         """Return an AWS client of the deployment's account."""
         make: Any = boto3.client

@@ -257,11 +257,12 @@ def dispatch(slip_id: SlipId, store: Store, clock: Clock) -> Slip:
             value=slip.value,
         )
         slip = store.move(replace(slip, state=SlipState.DISPATCHED, dispatched_at=now), outbox.pack(event))
-        if slip.state is SlipState.STOPPED:
-            store.forget_parcel(carrier, waybill)
     if slip.state is SlipState.RELEASED:
         raise NotPacked()
     if slip.state is SlipState.STOPPED:
+        # Also when it was stopped before: a dispatch that broke off in between may have left the parcel.
+        if slip.carrier is not None and slip.waybill is not None:
+            store.forget_parcel(slip.carrier, slip.waybill)
         raise SlipStopped()
     return slip
 

@@ -132,8 +132,10 @@ def _name(tale: Tale) -> str:
     return f"invoice {tale.order.invoice}" + (f" ({tale.placed.number})" if tale.placed else "")
 
 
-def report(sample: Sample, board: Board, alone: Alone, whole: Reading, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """Return the content of ``build/run.json``."""
+def report(
+    sample: Sample, board: Board, alone: Alone, whole: Reading, unbalanced: Sequence[str], seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return the content of ``build/run.json``; ``unbalanced`` is what the auditor found."""
     per_order = alone.per_order()
     ordered = orders(board)
     played = max(1, ordered["accepted"])
@@ -168,5 +170,6 @@ def report(sample: Sample, board: Board, alone: Alone, whole: Reading, seconds: 
         "acceptance_of_well_formed": acceptance(board),
         "cancellations": cancellations(sample, board),
         "seconds": {name: round(took, 1) for name, took in seconds.items()},
-        "troubles": troubles(board, alone, per_order),
+        "audit_findings": len(unbalanced),
+        "troubles": [*troubles(board, alone, per_order), *unbalanced],
     }

@@ -158,13 +158,15 @@ def test_a_line_adds_to_the_budget_of_writes() -> None:
 
 
 def test_a_report_has_what_is_promised(sample: Sample, board: Board) -> None:
-    found = figures.report(sample, board, alone(), Reading(), {"play": 1.0})
+    found = figures.report(sample, board, alone(), Reading(), ["stock-balances: off"], {"play": 1.0})
     assert found.keys() >= {"orders", "stages", "per_order", "cost_usd_per_1000_orders", "whole_run", "troubles"}
     assert found["per_order"].keys() >= {
         "lines", "state_transitions", "write_units", "read_units", "lambda_invocations", "api_requests", "events",
         "queue_requests",
     }  # fmt: skip
     assert found["per_order"]["lines"] == 10
+    assert found["audit_findings"] == 1
+    assert "stock-balances: off" in found["troubles"]
 
 
 def refusal(*fields: str) -> Refused:
