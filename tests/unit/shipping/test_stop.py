@@ -11,7 +11,8 @@ import pytest
 
 from commerce.errors import CommerceError
 from shipping import service
-from shipping.model import OPEN, ShipmentAlreadyDispatched, SlipId, SlipState, StopMark, StopUnderWay
+from shipping.model import OPEN, ShipmentAlreadyDispatched, SlipId, SlipState, SlipStopped, StopMark, StopUnderWay
+from shipping.tracking import Parcel
 from tests.unit.shipping.fakes import ORDER, SLIP, CountingCarrier, MemoryStore, clock, request, table_of
 
 pytestmark = pytest.mark.unit
@@ -175,7 +176,7 @@ def test_no_interleaving_dispatches_a_stopped_order() -> None:
         ends.update(slip.state for slip in store.slips(ORDER))
 
     schedules = every_schedule(once)
-    assert schedules == 73
+    assert schedules == 82
     assert ends == {"stopped", "dispatched"}
 
 
@@ -268,4 +269,17 @@ def test_a_dispatch_that_crashed_before_the_parcel_left_leaves_no_parcel_of_a_st
         crashed.step()
     crashed.crash()
     stop(store)
+    check(store)
+
+
+def test_a_parcel_that_a_broken_off_dispatch_left_of_a_stopped_slip_goes_at_the_next_try() -> None:
+    store = MemoryStore()
+    release(store)
+    service.pack(SLIP, [], store, table_of(CountingCarrier()), clock())
+    packed = store.slips(ORDER)[0]
+    stop(store)
+    # A dispatch that had looked before the stop writes its parcel after it, and dies at that.
+    store.add_parcel(Parcel(str(packed.carrier), str(packed.waybill), str(SLIP), str(packed.packed_at)))
+    with pytest.raises(SlipStopped):
+        service.dispatch(SLIP, store, clock())
     check(store)
