@@ -183,17 +183,20 @@ class Store:
     def wait(self, order_id: str, wants: Mapping[str, int], warehouse_id: str, now: str) -> Waiting:
         """Put an order in the queues of what it is short of, at its old place if it has one.
 
-        The order's own item is written first: a place in a queue without one means nothing.
+        The order's own item is written before its places: a place without it means nothing. Places that it wants no
+        longer go before that.
         """
         before = _read_waiting(self._table.get(_waiting_key(order_id)))
+        # First, while the order's own item still names them: what dies in between is done again by the next try.
+        if before is not None:
+            for sku in before.wants.keys() - wants.keys():
+                self._table.delete(_place_key(before, sku))
         change = Change(first={"since": now, "v": 1}, set={"wants": dict(wants), "warehouse_id": warehouse_id})
         waiting = _read_waiting(self._table.update(_waiting_key(order_id), change))
         if waiting is None:
             raise AssertionError("an update answers with the item")
         marks = [{"pk": f"WAITING#{sku}", "sk": _MARK} for sku in wants]
         self._table.put_many([*marks, *(_write_place(waiting, sku) for sku in wants)])
-        for sku in () if before is None else before.wants.keys() - wants.keys():
-            self._table.delete(_place_key(waiting, sku))
         return waiting
 
     def leave(self, waiting: Waiting) -> None:

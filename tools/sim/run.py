@@ -1,0 +1,113 @@
+"""One simulated run: what is played, what must hold when it is over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from commerce.dynamo import load
+from tools.audit import audit
+from tools.sim.actors import Play
+from tools.sim.faults import Fault, Kind
+from tools.sim.wiring import Wiring
+from tools.sim.world import Site, World
+
+ORDERS = 5
+PLAYED = 150.0
+"""Seconds during which faults befall."""
+
+ROUND = 60.0
+MOST_ROUNDS = 14
+"""Then the platform has so many minutes to come to rest; between them an operator redrives dead-letter queues."""
+
+TERMINAL = ("completed", "cancelled", "expired")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes
+    ----------
+    findings
+        What does not hold; a good run has none.
+    trace
+        Hash of everything that happened.
+    calls, messages, sites
+        See `World`.
+    struck
+        Faults that befell something.
+    ends
+        Status -> orders.
+    """
+
+    seed: int
+    findings: tuple[str, ...]
+    trace: str
+    calls: dict[str, int]
+    messages: dict[str, int]
+    sites: dict[Site, int]
+    struck: frozenset[Fault]
+    ends: dict[str, int]
+    crashed: bool
+
+
+def play(wiring: Wiring, seed: int, faults: Sequence[Fault] = (), crash: tuple[Site, Kind] | None = None) -> Outcome:
+    """Play a run to its end."""
+    world = World(wiring, seed, faults, crash)
+    with world.entered():
+        everybody = Play(world)
+        everybody.prepare()
+        world.arm()
+        everybody.begin(ORDERS)
+        world.run(PLAYED)
+        world.disarm()
+        rounds = 0
+        while rounds < MOST_ROUNDS and not (_rests(world, everybody) and rounds > 1):
+            rounds += 1
+            world.actor(everybody.operate)
+            world.run(ROUND)
+        everybody.over = True
+        world.run(30)
+        found = list(everybody.complaints) + _wrong(world, everybody)
+    ends = Counter(head["status"]["S"] for head in world.cloud.items("orders") if head["sk"]["S"] == "HEAD")
+    return Outcome(
+        seed,
+        tuple(found),
+        world.trace,
+        dict(world.calls),
+        dict(world.messages),
+        dict(world.sites),
+        frozenset(world.struck),
+        dict(ends),
+        world.crashed,
+    )
+
+
+def _rests(world: World, everybody: Play) -> bool:
+    heads = [item for item in world.cloud.items("orders") if item["sk"]["S"] == "HEAD"]
+    return all(head["status"]["S"] in TERMINAL for head in heads) and all(
+        one.status != "RUNNING" for one in world.executions.values()
+    )
+
+
+def _wrong(world: World, everybody: Play) -> list[str]:
+    tables = {name: [load(item) for item in world.cloud.items(name)] for name in world.cloud.rows}
+    wrong = [str(finding) for finding in audit(tables, world.now, timedelta(0))]
+    heads = {item["pk"].removeprefix("ORDER#"): item for item in tables["orders"] if item["sk"] == "HEAD"}
+    wrong += [f"{one.number} was accepted and is lost" for one in everybody.placed if one.id not in heads]
+    wrong += [f"{name} has not come to its end" for name, head in heads.items() if head["status"] not in TERMINAL]
+    for queue, dead in world.dead.items():
+        wrong += [f"{queue} still has {one.body[:300]}" for one in dead]
+    for (machine, name), execution in world.executions.items():
+        if execution.status != "SUCCEEDED":
+            wrong.append(f"{machine} {name} is {execution.status} in {execution.state}: {execution.output}")
+    # A notice is the claim on its mail, and bears the mail's subject as its title.
+    mails = Counter(mail["Content"]["Simple"]["Subject"]["Data"] for mail in world.cloud.mails)
+    notices = Counter(item["title"] for item in tables["notifications"])
+    wrong += [f"{mails[one]} mails for {notices[one]} notices: {one}" for one in mails if mails[one] > notices[one]]
+    expected = ("Throttling", "ProvisionedThroughput", "ReadTimeout", "TransactionCanceled", "Contended")
+    wrong += [f"unknown error {error}" for error in world.errors if not any(one in error for one in expected)]
+    return wrong
