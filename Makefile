@@ -7,6 +7,7 @@ STAGE ?= local
 ORDERS ?= 200
 ONCE ?=
 SLACK ?= 60
+SEEDS ?= 200
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export CDK_DISABLE_VERSION_CHECK := 1
@@ -15,7 +16,7 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit e2e audit bench up down deploy destroy format lock record clean
+.PHONY: help setup run test check unit sim e2e audit bench up down deploy destroy format lock record clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,7 +27,7 @@ setup: ## environments from hashed locks, the pinned CDK command line
 run: setup ## everything up, real orders played, figures; ONCE=1 ends after them, ORDERS=n (200)
 	@$(PYTHON) -m tools.run --orders $(ORDERS) $(if $(filter-out 0 no false,$(ONCE)),--once)
 
-test: check unit e2e ## every check and every test
+test: check unit sim e2e ## every check and every test
 
 check: setup ## what needs no local cloud: style, types, import rules, templates with cdk-nag
 	@ruff check .
@@ -37,6 +38,9 @@ check: setup ## what needs no local cloud: style, types, import rules, templates
 
 unit: setup ## unit, contract and integration tests
 	@pytest --ignore=tests/infra --ignore=tests/e2e -n auto
+
+sim: setup ## the platform under faults, simulated, and every crash point: SEEDS=200; 20000 by hand
+	@$(PYTHON) -m tools.sim run --seeds $(SEEDS)
 
 e2e: setup ## end to end on a local cloud of its own, which is stopped afterwards
 	@$(CLOUD) during --home .localcloud/e2e --stage test -- pytest tests/e2e

@@ -14,9 +14,12 @@ from functools import cache, partial
 from typing import Any
 
 from tools.sim.crash import cover
-from tools.sim.faults import Fault, draw, shrink
+from tools.sim.faults import Fault, Kind, draw, shrink
 from tools.sim.run import Outcome, play
 from tools.sim.wiring import Wiring, load
+
+ENOUGH = 50
+"""Seeds after which every kind of fault must have struck."""
 
 SHOWN = 12
 """Findings of a failure that are printed."""
@@ -61,8 +64,11 @@ def run(asked: argparse.Namespace) -> int:
         coverage = None if asked.no_crashes else cover(partial(pool.map, chunksize=2))
     if coverage is not None:
         print(coverage)
+    missing = sorted({kind.value for kind in Kind} - struck.keys()) if asked.seeds >= ENOUGH else []
+    if missing:
+        print(f"faults that never struck: {', '.join(missing)}")
     print(f"{time.monotonic() - began:.0f} s")
-    return 1 if failed or (coverage is not None and not coverage.holds) else 0
+    return 1 if failed or missing or (coverage is not None and not coverage.holds) else 0
 
 
 def replay(seed: int, text: str | None) -> int:

@@ -80,7 +80,7 @@ class Fault:
         return cls(Kind(told["kind"]), told["at"], told["number"], told.get("amount", 0.0))
 
 
-def draw(seed: int, calls: dict[str, int], messages: dict[str, int], most: int = 8) -> tuple[Fault, ...]:
+def draw(seed: int, calls: dict[str, int], messages: dict[str, int], most: int = 16) -> tuple[Fault, ...]:
     """Draw a schedule of faults.
 
     Parameters
@@ -92,7 +92,7 @@ def draw(seed: int, calls: dict[str, int], messages: dict[str, int], most: int =
     """
     dice = random.Random(f"faults {seed}")  # noqa: S311 - a simulation wants to be predicted
     drawn: set[Fault] = set()
-    for _ in range(dice.randint(1, most)):
+    for _ in range(dice.randint(most // 4, most)):
         kind = dice.choice(list(Kind))
         places = messages if kind in OF_MESSAGES else calls
         fitting = sorted(at for at in places if _befalls(kind, at))

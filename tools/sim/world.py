@@ -452,7 +452,8 @@ class World:
                 self._sequence += 1
                 message = Message(f"message-{self._sequence}", body, self.time + 0.02 + delay)
                 self._lines[queue].messages.append(message)
-                self.after(0.02 + delay, lambda: self._work_off(queue))
+                # A moment after, whatever the last digit of a float says.
+                self.after(0.021 + delay, lambda: self._work_off(queue))
 
     def _befalls(self, at: str) -> Iterator[tuple[int, float]]:
         """Yield how many copies of a message come, and after how long."""
