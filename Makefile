@@ -16,7 +16,7 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit sim e2e audit bench up down deploy destroy format lock record clean
+.PHONY: help setup run test check unit sim e2e chaos audit bench up down deploy destroy format lock record clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,7 @@ run: setup ## everything up, real orders played, figures; ONCE=1 ends after them
 	@$(PYTHON) -m tools.run --orders $(ORDERS) $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 test: check unit sim e2e ## every check and every test
+	@$(PYTHON) -m tools.chaos --orders 24
 
 check: setup ## what needs no local cloud: style, types, import rules, templates with cdk-nag
 	@ruff check .
@@ -44,6 +45,9 @@ sim: setup ## the platform under faults, simulated, and every crash point: SEEDS
 
 e2e: setup ## end to end on a local cloud of its own, which is stopped afterwards
 	@$(CLOUD) during --home .localcloud/e2e --stage test -- pytest tests/e2e
+
+chaos: setup ## real orders on the local cloud under faults: ORDERS=n (200), DOWN=mail, carrier or payments
+	@$(PYTHON) -m tools.chaos --orders $(ORDERS) $(if $(DOWN),--down $(DOWN))
 
 audit: setup ## what does not balance in the tables: of the local cloud, of DUMP=folder, or of STAGE=prod AWS=1
 	@$(if $(DUMP)$(AWS),,eval "$$($(CLOUD) env)" &&) $(PYTHON) -m tools.audit --stage $(STAGE) $(if $(DUMP),--dump $(DUMP)) --slack $(SLACK)

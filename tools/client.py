@@ -204,22 +204,28 @@ class Api:
         answer = self.http.request(method, path, content=content, params=dict(query or {}), headers=sent)
         return Answer(answer.status_code, _parsed(answer), answer.headers)
 
+    def steadily(self, method: str, path: str, body: object = None, **options: Any) -> Answer:
+        """Make one call, again while the server is at fault, and return its answer; options as in `send`.
+
+        A 503 says when to try again. Every write here may be repeated, because it has its Idempotency-Key.
+        """
+        answer = self.send(method, path, body, **options)
+        for _ in range(TRIES - 1):
+            if answer.status < httpx.codes.INTERNAL_SERVER_ERROR:
+                break
+            time.sleep(float(answer.headers.get("retry-after", "1")))
+            answer = self.send(method, path, body, **options)
+        return answer
+
     def ask(self, method: str, path: str, body: object = None, **options: Any) -> Any:
         """Make one call and return the body of its answer; options as in `send`.
-
-        A 503 says when to try again, and every write here may be repeated: so it is, a few times.
 
         Raises
         ------
         Refused
             The status is 400 or more.
         """
-        answer = self.send(method, path, body, **options)
-        for _ in range(TRIES - 1):
-            if answer.status != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            time.sleep(float(answer.headers.get("retry-after", "1")))
-            answer = self.send(method, path, body, **options)
+        answer = self.steadily(method, path, body, **options)
         if answer.status >= 400:
             problem = answer.body if isinstance(answer.body, dict) else {}
             raise Refused(f"{method} {path}", answer.status, problem)
@@ -310,7 +316,7 @@ class PlacedOrder:
 
     def _polled(self, path: str) -> dict[str, Any]:
         seen = self._seen.get(path)
-        answer = self.api.send("GET", path, headers={"If-None-Match": seen.etag} if seen else None)
+        answer = self.api.steadily("GET", path, headers={"If-None-Match": seen.etag} if seen else None)
         if answer.status == 304 and seen is not None:
             answer = seen
         if answer.status >= 400:
@@ -357,7 +363,7 @@ class Provider:
             payment["currency"],
             at or datetime.now(UTC),
         )
-        return self._api.send("POST", "/payments/callbacks/sandbox", signed.body, headers=signed.headers)
+        return self._api.steadily("POST", "/payments/callbacks/sandbox", signed.body, headers=signed.headers)
 
     def authorise(self, payment: Mapping[str, Any]) -> None:
         """Say that the money is held.

@@ -8,6 +8,10 @@ Environment, set by ``tools.localcloud.server``:
     How many seconds a minute of a schedule's ``rate(...)`` lasts here.
 ``LOCALCLOUD_ENVIRONMENTS``
     How many execution environments (processes) a function may have; a call beyond waits.
+``LOCALCLOUD_TWICE``
+    Share of events and of queues' batches that are delivered twice.
+``AWS_ENDPOINT_URL``
+    Where functions send their AWS calls, if not to the emulator itself.
 ``LOCALCLOUD_WITHOUT``
     Names of mends to leave out, separated by commas: for the tests that show each is needed.
 """
@@ -24,6 +28,7 @@ from typing import Any
 from tools.localcloud import mends, message_moves
 from tools.localcloud.recorder import Journal, Recorder
 from tools.localcloud.streams import StreamPoller
+from tools.localcloud.twice import Twice
 
 SCHEDULER_TICK_SECONDS = 1
 
@@ -90,6 +95,9 @@ def main() -> None:
         message_moves.install()
     limit_environments(int(os.environ["LOCALCLOUD_ENVIRONMENTS"]))
     shorten_schedules(float(os.environ["LOCALCLOUD_MINUTE"]))
+    share = float(os.environ.get("LOCALCLOUD_TWICE") or 0)
+    if share:
+        Twice(share, seed=1).install()
     Recorder(Journal(home / "calls.jsonl")).install()
     app: Any = importlib.import_module("ministack.app")
     try:

@@ -48,6 +48,10 @@ class LocalCloud:
         Seconds that a minute of a schedule lasts.
     environments
         Parallel execution environments a function may have.
+    twice
+        Share of events and of queues' batches that are delivered twice.
+    functions_endpoint
+        Where functions send their AWS calls: a proxy before the emulator; empty for the emulator itself.
     without
         Mends to leave out.
     """
@@ -56,6 +60,8 @@ class LocalCloud:
     region: str = REGION
     minute: float = 5.0
     environments: int = max(2, os.cpu_count() or 2)
+    twice: float = 0.0
+    functions_endpoint: str = ""
     without: tuple[str, ...] = ()
 
     @property
@@ -188,7 +194,10 @@ class LocalCloud:
             "LOCALCLOUD_MINUTE": str(self.minute),
             "LOCALCLOUD_ENVIRONMENTS": str(self.environments),
             "LOCALCLOUD_WITHOUT": ",".join(self.without),
+            "LOCALCLOUD_TWICE": str(self.twice),
         }
+        if self.functions_endpoint:
+            environment["AWS_ENDPOINT_URL"] = self.functions_endpoint
         with (self.home / "emulator.log").open("wb") as log:
             process = subprocess.Popen(
                 [str(INTERPRETER), "-m", "tools.localcloud.emulator"],

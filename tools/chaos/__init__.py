@@ -1,0 +1,1 @@
+"""Chaos: the deployed local cloud behind a proxy that misbehaves, while the default run plays."""
