@@ -28,7 +28,7 @@ run: setup ## everything up, real orders played, figures; ONCE=1 ends after them
 	@$(PYTHON) -m tools.run --orders $(ORDERS) $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 test: check unit sim e2e ## every check and every test
-	@$(PYTHON) -m tools.chaos --orders 24
+	@$(PYTHON) -m tools.chaos --orders 12
 
 check: setup ## what needs no local cloud: style, types, import rules, templates with cdk-nag
 	@ruff check .

@@ -13,6 +13,7 @@ import random
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 _DELAY = (0.2, 1.5)
@@ -92,6 +94,15 @@ class Plan:
     down: frozenset[str] = frozenset()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A process that was killed leaves its connections as it stood; any other error is one of the proxy's own.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Proxy:
     """Listens on a free port of 127.0.0.1.
 
@@ -110,8 +121,7 @@ class Proxy:
         self._upstream = ("127.0.0.1", 0)
         self._guard = threading.Lock()
         self._dice = random.Random(0)  # noqa: S311 - faults want to be repeated, not to be secret
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property

@@ -1,4 +1,4 @@
-"""One run under chaos: orders in peace and under faults, dead letters explained and given back, the audit."""
+"""One run under chaos: orders in peace, the same orders under faults, dead letters given back, the audit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tools.localcloud.deploy import deploy
 from tools.localcloud.server import LocalCloud
 from tools.run.board import CANCELLED, COMPLETED, Board
 from tools.run.journal import Journal
-from tools.run.load import Cast, load, sign_in_all
+from tools.run.load import Cast, load, receive, sign_in_all
 from tools.run.play import Play, look_back
 
 STAGE = "local"
@@ -97,7 +97,7 @@ def chaos(
     Parameters
     ----------
     orders
-        How many are played; a third of them in peace.
+        How many are played, in peace first and then under faults: the same ones, so that the calls of an order compare.
     down
         AWS services that do not answer at all while the others are played.
     """
@@ -108,14 +108,14 @@ def chaos(
     deployment, journal = Deployment.on(cloud), Journal(cloud.home / "calls.jsonl")
     cast = sign_in_all(sample, deployment)
     load(sample, cast, journal, say)
-    third = max(1, orders // 3)
     report = Report()
-    calm, before = _played(sample, sample.orders[:third], cast, deployment, proxy, say)
+    calm, before = _played(sample, sample.orders, cast, deployment, proxy, say)
     report.calm_calls = before / max(1, sum(tale.placed is not None for tale in calm.tales))
     say(f"in peace: {report.calm_calls:.0f} calls an order")
+    receive(sample.stock, cast)
     began = time.time()
     proxy.misbehave(Plan(seed, {} if down else SHARES, down))
-    board, calls = _played(sample, sample.orders[third:], cast, deployment, proxy, say)
+    board, calls = _played(sample, sample.orders, cast, deployment, proxy, say)
     proxy.misbehave(Plan())
     report.faults = Counter(one.fault for one in proxy.struck)
     report.accepted = sum(tale.placed is not None for tale in board.tales)

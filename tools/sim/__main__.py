@@ -10,13 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from tools.sim.crash import cover
-from tools.sim.faults import Fault, Kind, draw, shrink
-from tools.sim.run import Outcome, play
-from tools.sim.wiring import Wiring, load
+from tools.sim.faults import Fault, Kind, shrink
+from tools.sim.run import Outcome, play, schedule, wiring
+from tools.sim.world import Site
 
 ENOUGH = 50
 """Seeds after which every kind of fault must have struck."""
@@ -51,17 +51,20 @@ def run(asked: argparse.Namespace) -> int:
     struck: Counter[str] = Counter()
     ends: Counter[str] = Counter()
     failed: list[Outcome] = []
+    sites: dict[Site, int] = {}
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for outcome in pool.map(under_faults, seeds, chunksize=4):
             struck.update(fault.kind.value for fault in outcome.struck)
             ends.update(outcome.ends)
+            for site in outcome.sites:
+                sites.setdefault(site, outcome.seed)
             if outcome.findings:
                 failed.append(outcome)
         print(f"simulation: {asked.seeds} seeds, {sum(ends.values())} orders, {dict(sorted(ends.items()))}")
         print(f"faults that struck: {dict(sorted(struck.items()))}")
         for outcome in failed[:5]:
             show(outcome)
-        coverage = None if asked.no_crashes else cover(partial(pool.map, chunksize=2))
+        coverage = None if asked.no_crashes else cover(partial(pool.map, chunksize=2), sites)
     if coverage is not None:
         print(coverage)
     missing = sorted({kind.value for kind in Kind} - struck.keys()) if asked.seeds >= ENOUGH else []
@@ -92,21 +95,9 @@ def show(outcome: Outcome) -> None:
     print(f"  again: python -m tools.sim replay {outcome.seed} --faults '{told}'")
 
 
-@cache
-def wiring() -> Wiring:
-    """Return the wiring, once a process."""
-    return load()
-
-
-@cache
-def quiet() -> Outcome:
-    """Return a run without faults: it says what there is that faults can befall."""
-    return play(wiring(), 0)
-
-
 def under_faults(seed: int) -> Outcome:
     """Play a seed with the faults that it draws."""
-    return with_faults(seed, draw(seed, quiet().calls, quiet().messages))
+    return with_faults(seed, schedule(seed))
 
 
 def with_faults(seed: int, faults: Sequence[Fault]) -> Outcome:

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 from commerce.dynamo import load
 from tools.audit import audit
 from tools.sim.actors import Play
-from tools.sim.faults import Fault, Kind
+from tools.sim.faults import Fault, Kind, draw
 from tools.sim.wiring import Wiring
+from tools.sim.wiring import load as load_wiring
 from tools.sim.world import Site, World
 
 ORDERS = 5
@@ -52,6 +54,23 @@ class Outcome:
     struck: frozenset[Fault]
     ends: dict[str, int]
     crashed: bool
+
+
+@cache
+def wiring() -> Wiring:
+    """Return the wiring, once a process."""
+    return load_wiring()
+
+
+@cache
+def quiet() -> Outcome:
+    """Return a run without faults: it says what there is that faults can befall."""
+    return play(wiring(), 0)
+
+
+def schedule(seed: int) -> tuple[Fault, ...]:
+    """Return the faults that a seed draws."""
+    return draw(seed, quiet().calls, quiet().messages)
 
 
 def play(wiring: Wiring, seed: int, faults: Sequence[Fault] = (), crash: tuple[Site, Kind] | None = None) -> Outcome:
