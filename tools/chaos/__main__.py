@@ -47,8 +47,14 @@ def main(arguments: list[str]) -> int:
     figures = {
         "orders": {"accepted": report.accepted, "by_status": dict(report.ended), "lost": len(report.lost)},
         "faults": dict(report.faults),
-        "calls_an_order": {"in_peace": round(report.calm_calls, 1), "under_faults": round(report.calls, 1)},
-        "amplification": round(report.amplification, 3),
+        **(
+            {
+                "calls_an_order": {"in_peace": round(report.calm_calls, 1), "under_faults": round(report.calls, 1)},
+                "amplification": round(report.amplification, 3),
+            }
+            if report.calm_calls
+            else {}
+        ),
         "dead_letters": report.letters,
         "troubles": report.troubles,
     }

@@ -48,6 +48,8 @@ class Report:
         Orders under faults: taken, and come to their end (status -> number).
     lost
         Accepted orders that are not there or have not come to an end.
+    calm_calls, calls
+        Of an order, in peace and under faults; 0 where calls are not what a run is about.
     amplification
         Calls of an order under faults, as a multiple of those in peace.
     faults
@@ -75,7 +77,7 @@ class Report:
 
     @property
     def amplification(self) -> float:
-        return self.calls / max(1.0, self.calm_calls)
+        return self.calls / self.calm_calls if self.calm_calls else 0.0
 
     @property
     def troubles(self) -> list[str]:
