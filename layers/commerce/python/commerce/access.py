@@ -85,6 +85,7 @@ ROUTES: dict[str, Route] = {
     # stock and purchasing
     "GET /stock/{sku}": _for("inventory-api", "warehouse", "merchant", "support", "ops"),
     "POST /stock/{sku}/adjustments": _for("inventory-api", "warehouse", "ops"),
+    "POST /stock/{sku}/shards": _for("inventory-api", "warehouse", "merchant", "ops"),
     "POST /stock/receipts": _for("inventory-api", "warehouse", "merchant"),
     "GET /replenishments": _for("inventory-api", "merchant", "warehouse", "ops"),
     "POST /replenishments/{id}/receipts": _for("inventory-api", "warehouse", "merchant"),
