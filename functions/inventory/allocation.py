@@ -63,9 +63,7 @@ def allocate(lines: Sequence[OrderLine], free: Free, nearest: Sequence[str]) -> 
     return _fulfilments(lines, takes, chosen)
 
 
-def from_shards(
-    fulfilments: Iterable[Fulfilment], shelves: Mapping[Row, int], order_id: str
-) -> tuple[Fulfilment, ...]:
+def from_shards(fulfilments: Iterable[Fulfilment], shelves: Mapping[Row, int], order_id: str) -> tuple[Fulfilment, ...]:
     """Return ``fulfilments`` with the shards that their pieces come from.
 
     Each order goes through the shards in an order of its own, so that many at once spread over all that are not

@@ -8,7 +8,17 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from commerce.events import Moment, OrderNumber, Quantity, Sku
-from inventory.model import CHUNK, MOST_SHARDS, Fulfilment, Level, Movement, Order, OrderLine, Replenishment, Reservation
+from inventory.model import (
+    CHUNK,
+    MOST_SHARDS,
+    Fulfilment,
+    Level,
+    Movement,
+    Order,
+    OrderLine,
+    Replenishment,
+    Reservation,
+)
 
 MOST = 10_000_000
 """Pieces in one line of a receipt or one adjustment."""

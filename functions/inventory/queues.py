@@ -104,9 +104,7 @@ class Queues:
         for sku, warehouse_id in short.items():
             self.replenish(sku, warehouse_id)
 
-    def _in_order(
-        self, marks: Mapping[str, Mark], short: Mapping[str, str]
-    ) -> Iterator[tuple[str, list[Place]]]:
+    def _in_order(self, marks: Mapping[str, Mark], short: Mapping[str, str]) -> Iterator[tuple[str, list[Place]]]:
         each = [
             takewhile(lambda place: place.sku not in short, self.store.queue(sku, mark.lanes, page=PAGE))
             for sku, mark in marks.items()

@@ -114,9 +114,7 @@ class Store:
             total[sku] += on_hand
         return total
 
-    def shelves(
-        self, skus: Iterable[str], warehouses: Sequence[str] | None = None, *, consistent: bool = True
-    ) -> Rows:
+    def shelves(self, skus: Iterable[str], warehouses: Sequence[str] | None = None, *, consistent: bool = True) -> Rows:
         """Return what is on hand of ``skus`` on every shard there is; in all warehouses without ``warehouses``."""
         keys = self._rows(skus, self._warehouses if warehouses is None else warehouses)
         return self._on_hand(self._table.get_many(keys, consistent=consistent), consistent=consistent)
@@ -551,8 +549,7 @@ def _change(before: Reservation, after: Reservation) -> Change:
 def pack(fulfilments: Sequence[Fulfilment]) -> bytes:
     """Return an allocation as compressed JSON: what it takes is paid for at every change of its item."""
     plain = [
-        [one.number, one.warehouse_id, one.merchant_id, [_pack_line(line) for line in one.lines]]
-        for one in fulfilments
+        [one.number, one.warehouse_id, one.merchant_id, [_pack_line(line) for line in one.lines]] for one in fulfilments
     ]
     return zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), 9)
 

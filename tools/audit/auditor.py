@@ -15,6 +15,7 @@ INVARIANTS: Mapping[str, tuple[str, Check]] = MappingProxyType(
     {
         "stock-balances": ("on hand + reserved + shipped = received, per SKU and warehouse", stock.balances),
         "stock-not-negative": ("no level is below zero", stock.not_negative),
+        "stock-shards": ("every shard with stock is one that an order would look at", stock.shards),
         "stock-received": ("what was received is the sum of the movements", stock.received),
         "stock-reserved": ("what is reserved is what reservations hold", stock.reserved),
         "stock-shipped": ("what has left is what reservations have shipped", stock.shipped),

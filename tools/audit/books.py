@@ -21,6 +21,9 @@ Tables = Mapping[str, Sequence[Item]]
 Row = tuple[str, str]
 """SKU and warehouse."""
 
+Shelf = tuple[str, str, int]
+"""SKU, warehouse and shard."""
+
 CHUNK = 99
 """Stock rows that one transaction of a reservation moves."""
 
@@ -121,12 +124,12 @@ class Reservation:
     Attributes
     ----------
     parts
-        Fulfilment number -> its lines as (line, SKU, quantity, warehouse).
+        Fulfilment number -> its lines as (line, SKU, quantity, warehouse, shard).
     """
 
     order_id: str
     item: Item
-    parts: Mapping[int, Sequence[tuple[int, str, int, str]]]
+    parts: Mapping[int, Sequence[tuple[int, str, int, str, int]]]
 
     @property
     def state(self) -> str:
@@ -137,9 +140,9 @@ class Reservation:
         """Labels of the transactions that moved stock."""
         return frozenset(self.item["progress"])
 
-    def shipped(self) -> Counter[Row]:
+    def shipped(self) -> Counter[Shelf]:
         """Return the pieces that have left."""
-        gone: Counter[Row] = Counter()
+        gone: Counter[Shelf] = Counter()
         for number in self.parts:
             for at, chunk in enumerate(self._chunks([number])):
                 if f"s{number}.{at}" in self.done:
@@ -150,7 +153,7 @@ class Reservation:
         """Return whether all of a fulfilment has left."""
         return all(f"s{number}.{at}" in self.done for at, _ in enumerate(self._chunks([number])))
 
-    def reserved(self) -> Counter[Row]:
+    def reserved(self) -> Counter[Shelf]:
         """Return the pieces that are held back for it now."""
         every = list(enumerate(self._chunks(self.parts)))
         if self.state == "pending":
@@ -166,11 +169,11 @@ class Reservation:
         still = list(enumerate(self._chunks([number for number in self.parts if number not in begun])))
         return leaving + _sum(chunk for at, chunk in still if f"u{at}" not in self.done)
 
-    def _chunks(self, numbers: Iterable[int]) -> list[dict[Row, int]]:
-        rows: Counter[Row] = Counter()
+    def _chunks(self, numbers: Iterable[int]) -> list[dict[Shelf, int]]:
+        rows: Counter[Shelf] = Counter()
         for number in numbers:
-            for _, sku, quantity, warehouse in self.parts[number]:
-                rows[sku, warehouse] += quantity
+            for _, sku, quantity, warehouse, shard in self.parts[number]:
+                rows[sku, warehouse, shard] += quantity
         ordered = sorted(rows.items())
         return [dict(ordered[at : at + CHUNK]) for at in range(0, len(ordered), CHUNK)]
 
@@ -196,9 +199,10 @@ class Books:
     keys: Sequence[Item]
     tokens: Mapping[str, Mapping[str, Item]]
     offers: Mapping[Row, Item]
-    stock: Mapping[Row, Item]
+    stock: Mapping[Shelf, Item]
     reservations: Mapping[str, Reservation]
     waiting: Mapping[str, Item]
+    marks: Mapping[str, Item]
     places: Sequence[Item]
     replenishments: Mapping[str, Item]
     movements: Sequence[Item]
@@ -245,9 +249,10 @@ class _Sorter:
         self.tokens: defaultdict[str, dict[str, Item]] = defaultdict(dict)
         self.keys: list[Item] = []
         self.offers: dict[Row, Item] = {}
-        self.stock: dict[Row, Item] = {}
+        self.stock: dict[Shelf, Item] = {}
         self.reservations: dict[str, Reservation] = {}
         self.waiting: dict[str, Item] = {}
+        self.marks: dict[str, Item] = {}
         self.places: list[Item] = []
         self.replenishments: dict[str, Item] = {}
         self.movements: list[Item] = []
@@ -278,13 +283,16 @@ class _Sorter:
     def _inventory(self, pk: str, sk: str, item: Item) -> bool:
         kind, _, name = pk.partition("#")
         if kind == "STOCK":
-            self.stock[name, sk] = item
+            sku, _, shard = name.partition("#")
+            self.stock[sku, sk, int(shard or 0)] = item
         elif kind == "RESERVATION" and sk == "WAITING":
             self.waiting[name] = item
         elif kind == "RESERVATION":
             self.reservations[name] = Reservation(name, item, _parts(item["fulfilments"]))
         elif kind == "WAITING":
-            if sk != "-":
+            if sk == "-":
+                self.marks[name] = item
+            else:
                 self.places.append(item)
         elif kind == "REPLENISHMENT":
             self.replenishments[f"{name}_{item['warehouse_id']}_{item['number']}"] = item
@@ -352,6 +360,7 @@ class _Sorter:
             stock=self.stock,
             reservations=self.reservations,
             waiting=self.waiting,
+            marks=self.marks,
             places=self.places,
             replenishments=self.replenishments,
             movements=self.movements,
@@ -383,15 +392,16 @@ def _shipment(number: int, text: str) -> Shipment:
     return Shipment(number, _RANKS[status], warehouse, carrier, waybill)
 
 
-def _parts(packed: bytes) -> dict[int, list[tuple[int, str, int, str]]]:
+def _parts(packed: bytes) -> dict[int, list[tuple[int, str, int, str, int]]]:
+    # A line names its shard where that is not shard 0.
     return {
-        number: [(line, sku, quantity, warehouse) for line, sku, quantity in lines]
+        number: [(line, sku, quantity, warehouse, *(shard or [0])) for line, sku, quantity, *shard in lines]
         for number, warehouse, _, lines in json.loads(zlib.decompress(packed))
     }
 
 
-def _sum(chunks: Iterable[Mapping[Row, int]]) -> Counter[Row]:
-    total: Counter[Row] = Counter()
+def _sum(chunks: Iterable[Mapping[Shelf, int]]) -> Counter[Shelf]:
+    total: Counter[Shelf] = Counter()
     for chunk in chunks:
         total.update(chunk)
     return total

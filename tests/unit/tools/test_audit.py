@@ -99,6 +99,14 @@ def receipt_counted_twice(tables: Tables) -> None:
     row["received"] += 5
 
 
+def moved_to_a_shard_that_nobody_looks_at(tables: Tables) -> None:
+    row = next(item for item in tables["inventory"] if item["pk"].startswith("STOCK#") and item["on_hand"] > 1)
+    row["on_hand"] -= 1
+    row["received"] -= 1
+    shard = {**row, "pk": f"{row['pk']}#1", "on_hand": 1, "reserved": 0, "shipped": 0, "received": 1}
+    tables["inventory"].append(shard)
+
+
 def stock_leaked(tables: Tables) -> None:
     row = next(item for item in tables["inventory"] if item["pk"].startswith("STOCK#") and item["on_hand"] > 1)
     row["on_hand"] -= 1
@@ -260,6 +268,7 @@ PLANTS: dict[Plant, str] = {
     sold_twice: "stock-balances",
     oversold: "stock-not-negative",
     receipt_counted_twice: "stock-received",
+    moved_to_a_shard_that_nobody_looks_at: "stock-shards",
     stock_leaked: "stock-reserved",
     shipped_without_a_reservation: "stock-shipped",
     reservation_half_made: "reservation-legal",
@@ -304,6 +313,15 @@ def test_a_planted_corruption_is_found(plant: Plant, recorded: tuple[Tables, dat
     tables, taken = copy.deepcopy(recorded[0]), recorded[1]
     plant(tables)
     assert PLANTS[plant] in {finding.invariant for finding in audit(tables, taken)}
+
+
+def test_stock_on_several_shards_balances_by_their_sum(recorded: tuple[Tables, datetime]) -> None:
+    tables, taken = copy.deepcopy(recorded[0]), recorded[1]
+    moved_to_a_shard_that_nobody_looks_at(tables)
+    assert {finding.invariant for finding in audit(tables, taken)} == {"stock-shards"}
+    first = next(item for item in tables["inventory"] if f"{item['pk']}#1" == tables["inventory"][-1]["pk"])
+    first["shards"] = 2
+    assert audit(tables, taken) == []
 
 
 def test_what_is_on_its_way_is_excused_for_as_long_as_asked(recorded: tuple[Tables, datetime]) -> None:
