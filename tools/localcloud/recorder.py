@@ -78,6 +78,30 @@ def action_of(method: str, path: str, headers: Mapping[str, str], body: Body) ->
     return f"{method} {path}"
 
 
+def _writes(action: str, asked: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return table -> partition key of each write that a call tries, whatever becomes of it."""
+    match action:
+        case "PutItem" | "UpdateItem" | "DeleteItem":
+            parts = [asked]
+        case "TransactWriteItems":
+            parts = [part for entry in asked["TransactItems"] for part in entry.values()]
+        case "BatchWriteItem":
+            parts = [
+                {"TableName": table, **part}
+                for table, entries in asked["RequestItems"].items()
+                for entry in entries
+                for part in entry.values()
+            ]
+        case _:
+            parts = []
+    writes: dict[str, list[str]] = {}
+    for part in parts:
+        key = (part.get("Key") or part.get("Item") or {}).get("pk", {}).get("S")
+        if key:
+            writes.setdefault(part["TableName"], []).append(key)
+    return writes
+
+
 class Capacity:
     """The capacity a DynamoDB call consumes on AWS.
 
@@ -231,7 +255,8 @@ class Recorder:
                 self._call(service, action, headers, status)
                 return status, head, content
             answered = json.loads(content or b"{}")
-            self._call(service, action, headers, status, tables=self._capacity.of(action, asked, status, answered))
+            units = self._capacity.of(action, asked, status, answered)
+            self._call(service, action, headers, status, tables=units, writes=_writes(action, asked))
             if wanted == "NONE" and answered.pop("ConsumedCapacity", None) is not None:
                 content = json.dumps(answered).encode()
                 head = {name: value for name, value in head.items() if name.lower() != "x-amz-crc32"}
