@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby, takewhile
@@ -21,7 +21,7 @@ ATTEMPTS = 10
 PAGE = 25
 """Places of a lane that are read at once to wake orders: mostly the first few are all."""
 
-PAUSE_A_PIECE, LONGEST_PAUSE = timedelta(milliseconds=10), timedelta(seconds=60)
+PAUSE_A_PIECE, SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=10), timedelta(seconds=1), timedelta(seconds=60)
 """For how long purchasing is not asked again, by how much is on its way: what was asked for a moment ago would only
 grow by a little. Ten thousand who fall short at once ask a few times, not each; the sweep asks for the last of them."""
 
@@ -154,16 +154,19 @@ class Queues:
         """Ask for what is lacking; unless ``patient``, leave it to the sweep where purchasing was asked just now."""
         for _ in range(ATTEMPTS):
             known = self.store.replenishments(sku)
-            outstanding = sum(one.outstanding for one in known)
-            expected = max((one.expected_at for one in known if one.is_open), default="")
-            if not patient and self._just_asked(expected, outstanding):
+            if patient or not self._just_asked(known):
+                mark = self.store.marks([sku]).get(sku, Mark())
+                wanted = sum(place.quantity for place in self.store.queue(sku, mark.lanes, most=FAR))
+                on_hand = self.store.free([sku])[sku]
+                # Read again: of a crowd that has looked at the queue at once, the first has asked meanwhile.
+                known = self.store.replenishments(sku)
+                lacking = wanted - on_hand - _outstanding(known)
+                if lacking <= 0:
+                    expected = _expected(known)
+                    return expected if expected > self._now else self._expected_at
+            if not patient and self._just_asked(known):
                 self.store.want_asking(sku, self._now)
-                return expected
-            mark = self.store.marks([sku]).get(sku, Mark())
-            wanted = sum(place.quantity for place in self.store.queue(sku, mark.lanes, most=FAR))
-            lacking = wanted - self.store.free([sku])[sku] - outstanding
-            if lacking <= 0:
-                return expected if expected > self._now else self._expected_at
+                return _expected(known)
             here = [one for one in known if one.warehouse_id == warehouse_id]
             before = next((one for one in here if one.is_open), None)
             new = self._more(sku, warehouse_id, lacking, before, number=len(here) + 1)
@@ -174,10 +177,10 @@ class Queues:
             return new.expected_at
         raise Contended(f"{sku}: others were faster {ATTEMPTS} times")
 
-    def _just_asked(self, expected: str, outstanding: int) -> bool:
-        """Whether less than the pause has passed since what is ``expected`` last was asked for."""
-        pause = min(outstanding * PAUSE_A_PIECE, LONGEST_PAUSE)
-        return expected > rfc3339(self.clock.now() + self.lead - pause)
+    def _just_asked(self, known: Sequence[Replenishment]) -> bool:
+        """Whether less than the pause has passed since what is expected last was asked for."""
+        pause = min(max(_outstanding(known) * PAUSE_A_PIECE, SHORTEST_PAUSE), LONGEST_PAUSE)
+        return _expected(known) > rfc3339(self.clock.now() + self.lead - pause)
 
     def _more(
         self, sku: str, warehouse_id: str, lacking: int, before: Replenishment | None, *, number: int
@@ -203,3 +206,11 @@ class Queues:
     @property
     def _expected_at(self) -> str:
         return rfc3339(self.clock.now() + self.lead)
+
+
+def _outstanding(known: Iterable[Replenishment]) -> int:
+    return sum(one.outstanding for one in known)
+
+
+def _expected(known: Iterable[Replenishment]) -> str:
+    return max((one.expected_at for one in known if one.is_open), default="")

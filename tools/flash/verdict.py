@@ -91,8 +91,8 @@ class Sale:
             yield f"{len(self.arrived)} orders of {self.buyers} buyers were accepted"
         if self.most_held > self.units:
             yield f"oversold: {self.most_held} of {self.units} units were held at once"
-        if len(self.served) < min(self.units, self.buyers):
-            yield f"only {len(self.served)} orders ever got one of {self.units} units"
+        if self.most_held < min(self.units, self.buyers):
+            yield f"no more than {self.most_held} of {self.units} units were ever held"
         stranded = [order for order in self.arrived if self.statuses.get(order) not in TERMINAL]
         if stranded:
             yield f"{len(stranded)} orders have not come to an end, {stranded[0]} is {self.statuses.get(stranded[0])}"
