@@ -10,10 +10,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from commerce.clock import rfc3339
-from tools.client import Api, Carrier, CarrierScan, Deployment, Operator, PlacedOrder, Provider, new_key, place, until
+from tools.client import (
+    Api,
+    Carrier,
+    CarrierScan,
+    Deployment,
+    Operator,
+    PlacedOrder,
+    Provider,
+    Refused,
+    new_key,
+    place,
+    until,
+)
 from tools.flash.ledger import Image, Ledger
 from tools.flash.verdict import TERMINAL, WAREHOUSE, Sale
 from tools.run.journal import Journal
@@ -82,6 +96,7 @@ class Crowd:
     statuses: dict[str, str] = field(default_factory=dict)
     served: set[str] = field(default_factory=set)
     placed_at: dict[str, str] = field(default_factory=dict)
+    _left: set[str] = field(default_factory=set)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def buy(self, _: int) -> None:
@@ -111,8 +126,16 @@ class Crowd:
         if status == "awaiting_payment":
             self.served.add(name)
             if len(self.served) > self.units or len(self.served) % UNPAID:
-                return lambda: self.provider.authorise(order.pay())
-        return (lambda: _only(order.accept())) if status == "delivered" else None
+                return lambda: _in_time(lambda: self.provider.authorise(order.pay()))
+        return (lambda: _in_time(order.accept)) if status == "delivered" else None
+
+    def give_up(self) -> list[Callable[[], None]]:
+        """Return what those who wait do when all that came back is taken: they cancel."""
+        if len(self.served) < self.units + self.units // UNPAID:
+            return []
+        waiting = {name for name, status in self.statuses.items() if status == "awaiting_stock"} - self._left
+        self._left |= waiting
+        return [partial(_in_time, self.orders[name].cancel) for name in waiting]
 
     def send(self) -> bool:
         """Pack what the warehouse is asked for and bring it; return whether there was anything."""
@@ -124,8 +147,13 @@ class Crowd:
         return bool(mine)
 
 
-def _only(_: object) -> None:
-    return None
+def _in_time(call: Callable[[], object]) -> None:
+    """Make a call that comes too late where the order has been closed meanwhile."""
+    try:
+        call()
+    except Refused as refused:
+        if refused.status != HTTPStatus.CONFLICT:
+            raise
 
 
 def sell(deployment: Deployment, journal: Journal, buyers: int, units: int, shards: int, within: float) -> Sale:
@@ -156,7 +184,7 @@ def sell(deployment: Deployment, journal: Journal, buyers: int, units: int, shar
                 # Only now is every order known to its buyer; what was in the stream before is looked at with the rest.
                 todo = [crowd.follow(*image) for image in (*missed, *orders.read())]
                 missed.clear()
-                actions += [doers.submit(action) for action in todo if action]
+                actions += [doers.submit(action) for action in (*todo, *crowd.give_up()) if action]
             else:
                 missed += orders.read()
             for key in stock.read():

@@ -80,6 +80,7 @@ class Play:
             self.world.actor(lambda warehouse=warehouse: self._work(warehouse), 1)  # type: ignore[misc]
         self.world.actor(self._look_around, 25)
         self.world.actor(self._count_stock, 30)
+        self.world.actor(self._spread_stock, self.world.chance("spread").uniform(0, 20))
         self.world.actor(self._replenish, self.world.chance("purchasing").uniform(10, 50))
 
     # calls
@@ -275,6 +276,16 @@ class Play:
                 self._ask("POST /ops/queues/{name}/redrive", "orders-ops", path, claims=ops, headers=key)
 
     # warehouses, carrier, purchasing
+
+    def _spread_stock(self) -> None:
+        """Spread some over several shards while they are sold, and one of them further."""
+        staff = {"sub": "staff", "cognito:groups": "[warehouse]"}
+        for sku, shards in (("SCARCE", 3), ("PLENTY", 2), ("PLENTY", 4)):
+            body = {"warehouse_id": "GB-DAV", "shards": shards}
+            key = {"Idempotency-Key": f"spread-{sku}-{shards}"}
+            path = {"sku": sku}
+            self._must("POST /stock/{sku}/shards", "inventory-api", path, body, headers=key, claims=staff)
+            self.world.sleep(self.world.chance("spread", sku, shards).uniform(0, 10))
 
     def _count_stock(self) -> None:
         staff = {"sub": "staff", "cognito:groups": "[warehouse]"}
