@@ -150,6 +150,30 @@ def test_a_repeated_transaction_is_charged_as_reads(counter: Counter) -> None:
     assert (read > 0, write) == (True, 0)
 
 
+def test_each_write_that_is_tried_is_told_by_its_partition_key(cloud: LocalCloud, counter: Counter) -> None:
+    before = len(kit.journal(cloud, kind="call", service="dynamodb"))
+    mine = counter.item("a")
+    new = "attribute_not_exists(pk)"
+    counter.one("put_item", Item=mine)
+    counter.one("put_item", Item=mine, ConditionExpression=new)
+    counter.one("get_item", Key=counter.key("a"))
+    refused = {"Put": {"TableName": TABLE, "Item": mine, "ConditionExpression": new}}
+    other = {"Put": {"TableName": TABLE, "Item": {**mine, "pk": {"S": "other"}}}}
+    counter.units("transact_write_items", TransactItems=[refused, other])
+    counter.units("batch_write_item", RequestItems={TABLE: [{"DeleteRequest": {"Key": counter.key("a")}}]})
+    counter.one("delete_item", Key=counter.key("a"))
+    lines = kit.journal(cloud, kind="call", service="dynamodb")[before:]
+    name = mine["pk"]["S"]
+    assert [line.get("writes", {}).get(TABLE) for line in lines] == [
+        [name],
+        [name],
+        None,
+        [name, "other"],
+        [name],
+        [name],
+    ]
+
+
 def test_a_caller_sees_capacity_only_if_it_asked(cloud: LocalCloud, counter: Counter) -> None:
     tables = kit.client(cloud, "dynamodb")
     assert "ConsumedCapacity" not in tables.put_item(TableName=TABLE, Item=counter.item("a"))
