@@ -368,7 +368,7 @@ class Waiting:
     lanes
         SKU -> lane of its queue that it stands in, where that is not lane 0.
     woken
-        Whether it was woken and has not looked at the stock since.
+        RFC 3339, when it was last woken, if it has not looked at the stock since; else empty.
     """
 
     order_id: str
@@ -377,7 +377,7 @@ class Waiting:
     warehouse_id: str
     causes: tuple[str, ...] = ()
     lanes: Mapping[str, int] = field(default_factory=dict)
-    woken: bool = False
+    woken: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ PAUSE_A_PIECE, SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=10), timed
 """For how long purchasing is not asked again, by how much is on its way: what was asked for a moment ago would only
 grow by a little. Ten thousand who fall short at once ask a few times, not each; the sweep asks for the last of them."""
 
+DROWSY = timedelta(minutes=5)
+"""For how long an order that was woken may take to look at the stock before another cause wakes it again."""
+
 FAR = 5_000
 """Orders of a queue that a replenishment covers at once. Every receipt looks again, so that a longer queue is covered
 as it moves; without a bound each further order would read the whole of it."""
@@ -42,7 +45,7 @@ class Store(Protocol):
     def drop(self, place: Place) -> None: ...
     def marks(self, skus: Iterable[str]) -> dict[str, Mark]: ...
     def queue(self, sku: str, lanes: int, *, most: int | None = None, page: int | None = None) -> Iterator[Place]: ...
-    def wake(self, waiting: Waiting, cause: str, event: Event) -> bool: ...
+    def wake(self, waiting: Waiting, cause: str, event: Event, now: str) -> bool: ...
     def want_asking(self, sku: str, now: str) -> None: ...
     def begin_asking(self, sku: str, turn: str) -> Mark | None: ...
     def end_asking(self, sku: str, turn: str) -> None: ...
@@ -70,8 +73,8 @@ class Queues:
         The queues are walked as one, by the time each order first asked. An order is woken if there is enough on hand
         of all that it is short of, besides what those before it will take. Where there is not, nobody behind it is
         woken for that SKU, and purchasing is asked for the rest. Woken orders keep their places until they have
-        their goods, so that walking again does the same; one that has not looked at the stock since it was woken is
-        not woken again.
+        their goods, so that walking again does the same; one that was woken a moment ago and has not looked at the
+        stock since is not woken again.
 
         Parameters
         ----------
@@ -99,8 +102,8 @@ class Queues:
                 continue
             for sku, wants in waiting.wants.items():
                 budget[sku] -= wants
-            if not waiting.woken:
-                self.store.wake(waiting, cause, StockAvailable(at=self._now, order_id=order_id))
+            if cause not in waiting.causes and waiting.woken <= rfc3339(self.clock.now() - DROWSY):
+                self.store.wake(waiting, cause, StockAvailable(at=self._now, order_id=order_id), self._now)
         for sku, warehouse_id in short.items():
             self.replenish(sku, warehouse_id)
 

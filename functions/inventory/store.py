@@ -290,10 +290,10 @@ class Store:
         for item in self._table.query_all(of, consistent=True, limit=page):
             yield Place(sku, item["sk"], item["order_id"], item["quantity"], lane)
 
-    def wake(self, waiting: Waiting, cause: str, event: Event) -> bool:
+    def wake(self, waiting: Waiting, cause: str, event: Event, now: str) -> bool:
         """Tell an order that it may try again; return False if ``cause`` has woken it already or it left."""
         when = Attr("since").exists() & ~Attr("causes").contains(cause)
-        change = Change(append={"causes": [cause]}, set={"woken": True}, outbox=outbox.pack(event), when=when)
+        change = Change(append={"causes": [cause]}, set={"woken": now}, outbox=outbox.pack(event), when=when)
         try:
             self._table.update(_waiting_key(waiting.order_id), change)
         except ConditionFailed:
@@ -608,7 +608,7 @@ def _read_waiting(item: Item | None) -> Waiting | None:
         warehouse_id=item["warehouse_id"],
         causes=tuple(item.get("causes", ())),
         lanes=item.get("lanes", {}),
-        woken=item.get("woken", False),
+        woken=item.get("woken", ""),
     )
 
 
