@@ -17,7 +17,11 @@ BUSIEST = 0.10
 """The busiest key's share of write attempts, at most."""
 
 ENOUGH = 100
-"""Units from which on the stock rows' writes are many enough to be judged by themselves."""
+"""Units from which on shares of their number mean something: in a smaller sale the stock rows are not judged by
+themselves, and one who changes places with his neighbour weighs too much."""
+
+SMALL = 0.7
+"""The share of `FIRST_COMERS` and `IN_TURN` in a smaller sale."""
 
 FIRST_COMERS = 0.95
 """Of the first as many arrivals as there are units, the share that must get one."""
@@ -87,6 +91,7 @@ class Sale:
 
     def troubles(self) -> Iterator[str]:
         """Yield what does not hold."""
+        small = self.units < ENOUGH
         if len(self.arrived) != self.buyers:
             yield f"{len(self.arrived)} orders of {self.buyers} buyers were accepted"
         if self.most_held > self.units:
@@ -101,11 +106,11 @@ class Sale:
         # Of the whole table; and, unless they are too few to say, of the stock rows alone, which nothing else dilutes.
         for what, kind in (("table's", ""), ("stock rows'", "STOCK#")):
             key, share = self.busiest(kind)
-            if share > BUSIEST and (not kind or self.units >= ENOUGH):
+            if share > BUSIEST and (not kind or not small):
                 yield f"{key} has {share:.1%} of the {what} write attempts"
-        if self.first_comers < FIRST_COMERS:
+        if self.first_comers < (SMALL if small else FIRST_COMERS):
             yield f"{self.first_comers:.1%} of the first {self.units} arrivals were served"
-        if self.in_turn < IN_TURN:
+        if self.in_turn < (SMALL if small else IN_TURN):
             yield f"{self.in_turn:.1%} of those who were served had arrived in time"
         yield from self.findings
 
