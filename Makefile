@@ -51,7 +51,7 @@ chaos: setup ## real orders on the local cloud under faults: ORDERS=n (200), DOW
 
 flash: setup ## a flash sale: 10,000 buyers for 1,000 units simulated, 1,000 for 100 on a local cloud; build/flash.json
 	@$(PYTHON) -m tools.flash simulated --buyers 10000 --units 1000
-	@$(CLOUD) during --home .localcloud/flash --stage test -- $(PYTHON) -m tools.flash deployed --buyers 1000 --units 100
+	@$(CLOUD) during --home .localcloud/flash --stage local -- $(PYTHON) -m tools.flash deployed --buyers 1000 --units 100
 
 audit: setup ## what does not balance in the tables: of the local cloud, of DUMP=folder, or of STAGE=prod AWS=1
 	@$(if $(DUMP)$(AWS),,eval "$$($(CLOUD) env)" &&) $(PYTHON) -m tools.audit --stage $(STAGE) $(if $(DUMP),--dump $(DUMP)) --slack $(SLACK)

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--units", type=int, required=True)
     parser.add_argument("--shards", type=int, default=SHARDS)
     parser.add_argument("--seed", type=int, default=1, help="of a simulated sale")
-    parser.add_argument("--within", type=float, default=1500, help="seconds that a deployed sale may take")
+    parser.add_argument("--within", type=float, default=2400, help="seconds that a deployed sale may take")
     asked = parser.parse_args(arguments)
     if asked.where == "simulated":
         if os.environ.get("PYTHONHASHSEED") != "0":
