@@ -16,7 +16,7 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit sim e2e chaos flash audit bench up down deploy destroy format lock record clean
+.PHONY: help setup run test check unit sim e2e chaos flash audit cost bench record up down deploy destroy format lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ flash: setup ## a flash sale: 10,000 buyers for 1,000 units simulated, 1,000 for
 
 audit: setup ## what does not balance in the tables: of the local cloud, of DUMP=folder, or of STAGE=prod AWS=1
 	@$(if $(DUMP)$(AWS),,eval "$$($(CLOUD) env)" &&) $(PYTHON) -m tools.audit --stage $(STAGE) $(if $(DUMP),--dump $(DUMP)) --slack $(SLACK)
+
+cost: setup ## what orders cost at AWS's list prices, against the budget: RECORD=1 makes it the budget, TABLES=1 only renews tables
+	@$(PYTHON) -m tools.cost $(if $(RECORD),--record) $(if $(TABLES),--tables)
 
 bench: setup ## cold start of order intake: build/bench.json
 	@$(PYTHON) -m tools.bench

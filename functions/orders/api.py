@@ -111,7 +111,8 @@ def _cancel(request: Request) -> Answer:
 def _accept(request: Request) -> Answer:
     from orders.service import lifecycle
 
-    order = lifecycle.accept(_number(request), _asker(request), "buyer", wiring.orders(), SystemClock())
+    orders, windows = wiring.orders(), wiring.windows()
+    order = lifecycle.accept(_number(request), _asker(request), "buyer", orders, windows, SystemClock())
     return 200, _status(order)
 
 

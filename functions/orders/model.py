@@ -347,6 +347,7 @@ class Windows:
 
     silence: timedelta
     acceptance: timedelta
+    settlement: timedelta
 
 
 _BEFORE_PAYMENT = frozenset({Status.RECEIVED, Status.AWAITING_STOCK, Status.AWAITING_PAYMENT})
@@ -468,8 +469,8 @@ def advance(order: Order, windows: Windows, now: datetime) -> Order:
 _RANK = {"allocated": 0, "dispatched": 1, "out_for_delivery": 2, "delivered": 3}
 
 
-def accept(order: Order, by: str, now: datetime) -> Order:
-    """Accept the delivery, for the buyer or for the window.
+def accept(order: Order, by: str, windows: Windows, now: datetime) -> Order:
+    """Accept the delivery, for the buyer or for the window; from now on the order's clock runs for its settlement.
 
     Raises
     ------
@@ -478,7 +479,15 @@ def accept(order: Order, by: str, now: datetime) -> Order:
     """
     if order.status in (Status.ACCEPTED, Status.COMPLETED):
         return order
-    return tell(move(order, Status.ACCEPTED), Entry(Fact.ACCEPTED, now, by))
+    accepted = replace(move(order, Status.ACCEPTED), due=now + windows.settlement)
+    return tell(accepted, Entry(Fact.ACCEPTED, now, by))
+
+
+def settle_again(order: Order, windows: Windows, now: datetime) -> Order:
+    """Let the clock of an accepted order that nobody settled in time run once more; any other is left alone."""
+    if order.status is not Status.ACCEPTED or order.due is None or order.due > now:
+        return order
+    return replace(order, due=now + windows.settlement)
 
 
 def complete(order: Order, now: datetime) -> Order:

@@ -43,4 +43,5 @@ def windows() -> Windows:
     return Windows(
         silence=timedelta(seconds=settings.env_seconds("SILENCE_SECONDS")),
         acceptance=timedelta(seconds=settings.env_seconds("ACCEPTANCE_SECONDS")),
+        settlement=timedelta(seconds=settings.env_seconds("SETTLEMENT_SECONDS")),
     )

@@ -21,15 +21,16 @@ from commerce.events import (
     StockAvailable,
 )
 from infra.constructs.dead_letter_queue import SUFFIX, DeadLetterQueue
-from infra.constructs.state_machine import StateMachine
+from infra.constructs.state_machine import EXPRESS, StateMachine
 from infra.contexts.context import ContextStack, subscribe
 from infra.iam import allow, on_index, on_key, on_machine, on_table
 from infra.names import COMMERCE_BUS
 
 LIFECYCLE = "order-lifecycle"
 COMPLETION = "order-completion"
+COMPLETION_MACHINE = f"{COMPLETION}{EXPRESS}"
 
-_WINDOWS = ("SILENCE_SECONDS", "ACCEPTANCE_SECONDS")
+_WINDOWS = ("SILENCE_SECONDS", "ACCEPTANCE_SECONDS", "SETTLEMENT_SECONDS")
 
 LIFECYCLE_FUNCTIONS = {
     "ScreenFunction": "orders-screen",
@@ -72,11 +73,12 @@ class OrdersStack(ContextStack):
             "VAULT_TABLE": self.names.of("vault"),
             "DATA_KEY_ARN": self.names.published("data-key-arn"),
             "MAC_KEY_ARN": self.names.published("mac-key-arn"),
-            "COMPLETION_ARN": self.names.machine_arn(COMPLETION),
+            "COMPLETION_ARN": self.names.machine_arn(COMPLETION_MACHINE),
             "LIFECYCLE_ARN": self.names.machine_arn(LIFECYCLE),
             "OPEN_SECONDS": str(windows.stock + windows.payment + windows.dispatch),
             "SILENCE_SECONDS": str(windows.silence),
             "ACCEPTANCE_SECONDS": str(windows.acceptance),
+            "SETTLEMENT_SECONDS": str(windows.settlement),
         }
         return {"ORDERS_TABLE": self.names.of("orders"), **{name: known[name] for name in names}}
 
@@ -97,7 +99,7 @@ class OrdersStack(ContextStack):
         self.function(
             "orders-api",
             "orders.api.handler",
-            environment=self._environment("VAULT_TABLE", "DATA_KEY_ARN", "MAC_KEY_ARN"),
+            environment=self._environment("VAULT_TABLE", "DATA_KEY_ARN", "MAC_KEY_ARN", *_WINDOWS),
             statements=[
                 self._table("GetItem", "BatchGetItem", "Query", "UpdateItem"),
                 on_index(self.names, "orders", "customer"),
@@ -194,7 +196,7 @@ class OrdersStack(ContextStack):
                 self._table("GetItem", "UpdateItem"),
                 on_index(self.names, "orders", "open"),
                 on_machine(self.names, LIFECYCLE, "StartExecution"),
-                on_machine(self.names, COMPLETION, "StartExecution"),
+                on_machine(self.names, COMPLETION_MACHINE, "StartExecution"),
             ],
         )
         self.count_alarm(
@@ -216,7 +218,7 @@ class OrdersStack(ContextStack):
         )
 
     def _completion(self) -> None:
-        machine = self._machine(COMPLETION, COMPLETION_FUNCTIONS, {})
+        machine = self._machine(COMPLETION, COMPLETION_FUNCTIONS, {}, express=True)
         rule = f"{COMPLETION}-orders"
         failures = f"{COMPLETION}{SUFFIX}"
         dead = DeadLetterQueue(
@@ -233,7 +235,7 @@ class OrdersStack(ContextStack):
             "CompletionRole",
             assumed_by=iam.ServicePrincipal("events.amazonaws.com"),
             inline_policies={
-                "start": iam.PolicyDocument(statements=[on_machine(self.names, COMPLETION, "StartExecution")])
+                "start": iam.PolicyDocument(statements=[on_machine(self.names, COMPLETION_MACHINE, "StartExecution")])
             },
         )
         events.Rule(
@@ -252,9 +254,19 @@ class OrdersStack(ContextStack):
             ],
         )
 
-    def _machine(self, name: str, functions: dict[str, str], numbers: dict[str, int]) -> StateMachine:
-        self.machines.append(name)
-        made = StateMachine(self, name, stage=self.stage, names=self.names, functions=functions, numbers=numbers)
-        title = "".join(part.capitalize() for part in name.split("-"))
+    def _machine(
+        self, process: str, functions: dict[str, str], numbers: dict[str, int], *, express: bool = False
+    ) -> StateMachine:
+        made = StateMachine(
+            self,
+            process,
+            stage=self.stage,
+            names=self.names,
+            functions=functions,
+            numbers=numbers,
+            express=express,
+        )
+        self.machines.append(made.name)
+        title = "".join(part.capitalize() for part in process.split("-"))
         CfnOutput(self, f"{title}Arn", value=made.machine.state_machine_arn)
         return made

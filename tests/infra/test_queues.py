@@ -22,7 +22,7 @@ CONSUMERS = {
     "OrderPaid": {"notifications-inbox"},
     "FulfilmentRequested": {"shipping-inbox"},
     "OrderDelivered": {"notifications-inbox"},
-    "OrderAccepted": {"order-completion"},
+    "OrderAccepted": {"order-completion-express"},
     "OrderCancellationRequested": {"orders-inbox"},
     "OrderCancelled": {"notifications-inbox"},
     "OrderExpired": {"notifications-inbox"},
@@ -76,7 +76,7 @@ def test_every_event_type_has_an_example_and_every_example_goes_where_it_should(
 
 def test_only_who_did_not_accept_himself_is_told_of_an_acceptance(synthesised: Synthesised) -> None:
     event = {"source": "commerce.orders", "detail-type": "OrderAccepted", "detail": {"by": "window"}}
-    assert told(synthesised, "commerce", event) == {"order-completion", "notifications-inbox"}
+    assert told(synthesised, "commerce", event) == {"order-completion-express", "notifications-inbox"}
 
 
 def test_an_event_on_the_wrong_bus_reaches_nobody(synthesised: Synthesised) -> None:

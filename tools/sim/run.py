@@ -121,7 +121,8 @@ def _wrong(world: World, everybody: Play) -> list[str]:
     for queue, dead in world.dead.items():
         wrong += [f"{queue} still has {one.body[:300]}" for one in dead]
     for (machine, name), execution in world.executions.items():
-        if execution.status != "SUCCEEDED":
+        # An Express execution may end badly: the sweep starts another, and its order must have come to its end.
+        if execution.status != "SUCCEEDED" and machine not in world.wiring.express:
             wrong.append(f"{machine} {name} is {execution.status} in {execution.state}: {execution.output}")
     # A notice is the claim on its mail, and bears the mail's subject as its title.
     mails = Counter(mail["Content"]["Simple"]["Subject"]["Data"] for mail in world.cloud.mails)

@@ -116,6 +116,8 @@ class Wiring:
     schedules: tuple[Schedule, ...]
     tables: Mapping[str, Table]
     machines: Mapping[str, Mapping[str, Any]]
+    express: frozenset[str]
+    """Those of ``machines`` whose executions may run twice and end within five minutes."""
 
 
 def load(stage: Stage = STAGES["test"]) -> Wiring:
@@ -181,6 +183,11 @@ class _Reader:
             schedules=tuple(self._schedules()),
             tables={one.name: one for one in self._tables()},
             machines=dict(self._machines()),
+            express=frozenset(
+                self._name(of["StateMachineName"])
+                for _, of in self._of("AWS::StepFunctions::StateMachine")
+                if of.get("StateMachineType") == "EXPRESS"
+            ),
         )
 
     def _of(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Protocol
 
 from commerce.errors import Unavailable
@@ -119,8 +119,8 @@ class Executions(Protocol):
         """Start the lifecycle of an order; a second start is none."""
         ...
 
-    def complete(self, order_id: str, total: int, day: date) -> None:
-        """Start the completion of an accepted order again, once a day."""
+    def complete(self, order_id: str, total: int, at: datetime) -> None:
+        """Start the completion of an accepted order once more, ``at`` this moment; it takes being started twice."""
         ...
 
     def succeed(self, token: str) -> None:

@@ -33,6 +33,7 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "DISPATCH_SECONDS": "3600",
         "SILENCE_SECONDS": "3600",
         "ACCEPTANCE_SECONDS": "3600",
+        "SETTLEMENT_SECONDS": "3600",
         "QUEUE_PREFIX": "commerce-test-",
         "POWERTOOLS_METRICS_NAMESPACE": "commerce",
         "POWERTOOLS_SERVICE_NAME": "orders",

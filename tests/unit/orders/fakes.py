@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from commerce.clock import FixedClock
@@ -126,14 +126,14 @@ class FakeRuns:
         self.started: list[str] = []
         self.succeeded: list[str] = []
         self.failed: list[tuple[str, str]] = []
-        self.completions: set[str] = set()
+        self.completions: list[tuple[str, int, datetime]] = []
 
     def start(self, order_id: str) -> None:
         if order_id not in self.started:
             self.started.append(order_id)
 
-    def complete(self, order_id: str, total: int, day: date) -> None:
-        self.completions.add(f"{order_id} {total} {day}")
+    def complete(self, order_id: str, total: int, at: datetime) -> None:
+        self.completions.append((order_id, total, at))
 
     def succeed(self, token: str) -> None:
         self.succeeded.append(token)
