@@ -52,8 +52,9 @@ chaos: setup ## real orders on the local cloud under faults: ORDERS=n (200), DOW
 audit: setup ## what does not balance in the tables: of the local cloud, of DUMP=folder, or of STAGE=prod AWS=1
 	@$(if $(DUMP)$(AWS),,eval "$$($(CLOUD) env)" &&) $(PYTHON) -m tools.audit --stage $(STAGE) $(if $(DUMP),--dump $(DUMP)) --slack $(SLACK)
 
-bench: setup ## cold start of order intake: build/bench.json
+bench: setup ## start and CPU of every function beside a bare client's, compared with the record; RECORD=1 renews it
 	@$(PYTHON) -m tools.bench
+	@$(PYTHON) -m tools.bench_functions $(if $(RECORD),--record)
 
 record: setup ## what a release leaves in flight, for the tests of the next: TAG=v0.1.0
 	@$(CLOUD) during --home .localcloud/record --stage test -- $(PYTHON) -m tools.record $(TAG)
