@@ -59,8 +59,9 @@ audit: setup ## what does not balance in the tables: of the local cloud, of DUMP
 cost: setup ## what orders cost at AWS's list prices, against the budget: RECORD=1 makes it the budget, TABLES=1 only renews tables
 	@$(PYTHON) -m tools.cost $(if $(RECORD),--record) $(if $(TABLES),--tables)
 
-bench: setup ## cold start of order intake: build/bench.json
+bench: setup ## start and CPU of every function beside a bare client's, compared with the record; RECORD=1 renews it
 	@$(PYTHON) -m tools.bench
+	@$(PYTHON) -m tools.bench_functions $(if $(RECORD),--record)
 
 record: setup ## what a release leaves in flight, for the tests of the next: TAG=v0.1.0
 	@$(CLOUD) during --home .localcloud/record --stage test -- $(PYTHON) -m tools.record $(TAG)

@@ -101,12 +101,18 @@ class OrdersStack(ContextStack):
             "orders.api.handler",
             environment=self._environment("VAULT_TABLE", "DATA_KEY_ARN", "MAC_KEY_ARN", *_WINDOWS),
             statements=[
-                self._table("GetItem", "BatchGetItem", "Query", "UpdateItem"),
+                self._table("GetItem", "BatchGetItem", "Query", "UpdateItem", "PutItem"),
                 on_index(self.names, "orders", "customer"),
-                on_table(self.names, "vault", "GetItem"),
+                on_table(self.names, "vault", "GetItem", "ConditionCheckItem"),
                 on_key(data_key, "Decrypt"),
                 on_key(mac_key, "GenerateMac", "VerifyMac"),
             ],
+        )
+        self.function(
+            "orders-erasure",
+            "orders.api.erasure",
+            environment=self._environment("MAC_KEY_ARN"),
+            statements=[self._table("GetItem", "PutItem"), on_key(mac_key, "VerifyMac")],
         )
         queues = self.names.queue_arn("*")
         self.function(
@@ -132,6 +138,8 @@ class OrdersStack(ContextStack):
 
     def _tasks(self) -> None:
         answer = on_machine(self.names, LIFECYCLE, "SendTaskSuccess")
+        more = {"resume": _WINDOWS, "screen": ("VAULT_TABLE",)}
+        rights = {"screen": [on_table(self.names, "vault", "GetItem")]}
         for task, operations, answers in (
             ("screen", ("GetItem", "Query", "UpdateItem"), False),
             ("await-stock", ("GetItem", "PutItem", "UpdateItem"), True),
@@ -145,8 +153,8 @@ class OrdersStack(ContextStack):
             self.function(
                 f"orders-{task}",
                 f"orders.tasks.{task.replace('-', '_')}",
-                environment=self._environment(*(_WINDOWS if task == "resume" else ())),
-                statements=[self._table(*operations), *([answer] if answers else [])],
+                environment=self._environment(*more.get(task, ())),
+                statements=[self._table(*operations), *([answer] if answers else []), *rights.get(task, ())],
             )
 
     def _workers(self) -> None:
@@ -191,10 +199,13 @@ class OrdersStack(ContextStack):
         self.scheduled(
             "orders-sweep",
             "orders.workers.sweep",
-            environment=self._environment(*_WINDOWS, "LIFECYCLE_ARN", "COMPLETION_ARN"),
+            environment=self._environment(*_WINDOWS, "LIFECYCLE_ARN", "COMPLETION_ARN", "VAULT_TABLE", "DATA_KEY_ARN"),
             statements=[
-                self._table("GetItem", "UpdateItem"),
+                self._table("GetItem", "BatchGetItem", "Query", "UpdateItem", "PutItem", "DeleteItem"),
                 on_index(self.names, "orders", "open"),
+                on_index(self.names, "orders", "customer"),
+                on_table(self.names, "vault", "GetItem", "UpdateItem"),
+                on_key(self.names.published("data-key-arn"), "Decrypt"),
                 on_machine(self.names, LIFECYCLE, "StartExecution"),
                 on_machine(self.names, COMPLETION_MACHINE, "StartExecution"),
             ],
@@ -203,6 +214,8 @@ class OrdersStack(ContextStack):
             "OrdersStuck", 0, "open orders whose clock ran out and that nothing moves on: see GET /ops/orders"
         )
         self.count_alarm("OrdersSilent", 0, "dispatched orders that nobody delivered in time")
+        self.count_alarm("ErasuresLate", 0, "an erasure is three weeks old: see the order it waits for")
+        self.count_alarm("ErasuresFailed", 0, "erasures that a sweep could not go on with: see its log")
         self.count_alarm("OrdersFailed", 0, "orders that a sweep could not act on: see its log")
 
     def _lifecycle(self) -> None:

@@ -116,6 +116,18 @@ def test_no_role_is_shared_and_none_is_added_to(synthesised: Synthesised) -> Non
         assert "ManagedPolicyArns" not in role["Properties"]
 
 
+def test_users_are_deleted_by_one_function_and_in_the_own_pool_alone(synthesised: Synthesised) -> None:
+    allowed = [
+        flat(statement["Resource"])
+        for _, _, role in synthesised.resources("AWS::IAM::Role")
+        for statement in statements(role)
+        if "cognito-idp:AdminDeleteUser" in listed(statement["Action"])
+    ]
+    assert len(allowed) == 1, allowed
+    assert ":userpool/" in allowed[0]
+    assert not allowed[0].endswith("*")
+
+
 def test_no_statement_allows_more_than_it_must(synthesised: Synthesised) -> None:
     owners = {
         (stack, function["Properties"]["Role"]["Fn::GetAtt"][0]): function["Properties"]["FunctionName"]

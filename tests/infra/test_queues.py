@@ -27,6 +27,7 @@ CONSUMERS = {
     "OrderCancelled": {"notifications-inbox"},
     "OrderExpired": {"notifications-inbox"},
     "CancellationRefused": {"notifications-inbox"},
+    "CustomerErased": {"customers-inbox", "notifications-inbox"},
     "PaymentAuthorised": {"orders-inbox"},
     "PaymentDeclined": {"notifications-inbox"},
     "PaymentReturned": {"notifications-inbox"},
@@ -106,7 +107,7 @@ def test_every_queue_has_a_dead_letter_queue_of_its_own(synthesised: Synthesised
         assert properties["RedrivePolicy"]["maxReceiveCount"] == wanted
         assert dead["QueueName"] not in taken
         taken.add(dead["QueueName"])
-    assert len(taken) == 8
+    assert len(taken) == 9
 
 
 def test_no_queue_takes_messages_without_tls(synthesised: Synthesised) -> None:
@@ -185,6 +186,7 @@ def test_every_queue_is_worked_off_at_the_stage_s_pace(synthesised: Synthesised)
         "shipping-inbox",
         "shipping-scans",
         "notifications-inbox",
+        "customers-inbox",
     }
 
 

@@ -188,6 +188,12 @@ class Books:
         When the tables were read.
     slack
         How long something may be on its way from one table to another before it is missing.
+    erasures
+        Subject -> its tombstone.
+    claims
+        Customer and order number.
+    vault, profiles
+        Subject -> its item in the tables ``vault`` and ``customers``.
     unknown
         Items that no context documents.
     """
@@ -212,11 +218,19 @@ class Books:
     parcels: Mapping[str, Item]
     notices: Mapping[str, frozenset[tuple[str, str]]]
     products: Mapping[str, Item]
+    erasures: Mapping[str, Item]
+    claims: Sequence[tuple[str, str]]
+    vault: Mapping[str, Item]
+    profiles: Mapping[str, Item]
     unknown: Sequence[tuple[str, Item]] = field(default_factory=list)
 
     def rests(self, order: Order) -> bool:
         """Return whether nothing of the order can be on its way any more."""
         return self.now - order.touched > self.slack
+
+    def erased(self, subject: str) -> bool:
+        """Return whether nothing that is somebody's has to be there any more."""
+        return subject in self.erasures and self.erasures[subject]["state"] != "asked"
 
 
 def moment(text: str) -> datetime:
@@ -235,7 +249,7 @@ def read(tables: Tables, now: datetime, slack: timedelta) -> Books:
         See `Books`.
     """
     sorter = _Sorter()
-    for context in ("orders", "inventory", "payments", "shipping", "notifications", "catalog"):
+    for context in ("orders", "inventory", "payments", "shipping", "notifications", "catalog", "customers", "vault"):
         for item in tables.get(context, ()):
             if not getattr(sorter, f"_{context}")(str(item["pk"]), str(item["sk"]), item):
                 sorter.unknown.append((context, item))
@@ -262,6 +276,10 @@ class _Sorter:
         self.parcels: dict[str, Item] = {}
         self.notices: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
         self.products: dict[str, Item] = {}
+        self.erasures: dict[str, Item] = {}
+        self.claims: list[tuple[str, str]] = []
+        self.vault: dict[str, Item] = {}
+        self.profiles: dict[str, Item] = {}
         self.unknown: list[tuple[str, Item]] = []
 
     def _orders(self, pk: str, sk: str, item: Item) -> bool:
@@ -270,6 +288,10 @@ class _Sorter:
             self.keys.append(item)
         elif kind == "OFFER":
             self.offers[name, sk] = item
+        elif kind == "CLAIM":
+            self.claims.append((name, sk))
+        elif kind == "ERASED":
+            self.erasures[sk] = item
         elif kind == "ORDER" and sk == "HEAD":
             self.heads[name] = item
         elif kind == "ORDER" and sk.startswith("REV#"):
@@ -333,6 +355,17 @@ class _Sorter:
             self.products[name] = item
         return kind in ("PRODUCT", "MERCHANT", "PUBLISH")
 
+    def _customers(self, pk: str, sk: str, item: Item) -> bool:
+        kind, _, name = pk.partition("#")
+        if kind != "CUSTOMER" or sk != "PROFILE":
+            return False
+        self.profiles[name] = item
+        return True
+
+    def _vault(self, pk: str, sk: str, item: Item) -> bool:
+        self.vault[pk] = item
+        return sk == "KEY"
+
     def books(self, now: datetime, slack: timedelta) -> Books:
         orders: dict[str, Order] = {}
         torn = sorted(self.pages.keys() - self.heads.keys())
@@ -370,6 +403,10 @@ class _Sorter:
             parcels=self.parcels,
             notices={reader: frozenset(told) for reader, told in self.notices.items()},
             products=self.products,
+            erasures=self.erasures,
+            claims=self.claims,
+            vault=self.vault,
+            profiles=self.profiles,
             unknown=self.unknown,
         )
 

@@ -147,6 +147,7 @@ class Cloud:
         self._done: dict[str, tuple[float, Any]] = {}
         self.attempts: Counter[Key] = Counter()
         """Table and partition key -> writes that were tried, refused ones and those of cancelled transactions too."""
+        self.deleted_users: set[str] = set()
 
     def perform(self, service: str, action: str, request: Request, *, stale: bool = False, short: bool = False) -> Any:
         """Do what a call asks for.
@@ -166,7 +167,7 @@ class Cloud:
             case "sqs":
                 return self._queues(action, request)
             case _:
-                return getattr(self, f"_{service}_{action}")(request, short=short)
+                return getattr(self, f"_{service.replace('-', '_')}_{action}")(request, short=short)
 
     def items(self, table: str) -> list[Item]:
         """Return what is in a table."""
@@ -383,6 +384,12 @@ class Cloud:
         if not hmac.compare_digest(_mac(request), request["Mac"]):
             raise failure("KMSInvalidMacException")
         return {"MacValid": True}
+
+    def _cognito_idp_admin_delete_user(self, request: Request, *, short: bool) -> Any:
+        if request["Username"] in self.deleted_users:
+            raise failure("UserNotFoundException")
+        self.deleted_users.add(request["Username"])
+        return {}
 
     def _secretsmanager_get_secret_value(self, request: Request, *, short: bool) -> Any:
         return {"SecretString": self._secret}

@@ -48,7 +48,7 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def forget() -> None:
     """Drop what the functions keep warm, so that each test has its own AWS."""
-    for kept in (clients._client, wiring.orders, wiring.vault, wiring.signer, wiring.runs):
+    for kept in (clients._client, wiring.orders, wiring.claims, wiring.vault, wiring.signer, wiring.runs):
         kept.cache_clear()
 
 

@@ -164,8 +164,8 @@ def test_a_crash_point_that_leaves_something_behind_is_found() -> None:
     with pytest.MonkeyPatch.context() as patch:
         # A worker that swallows what went wrong acknowledges a message that it has not handled.
         patch.setattr("tools.sim.world.World._deliver", _acknowledging_crashes)
-        site = next(one for one in with_faults(3, ()).sites if str(one).startswith("notifications-inbox: put_item"))
-        crashed, findings = crash((site, Kind.CRASH_BEFORE, 3, False))
+        site = next(one for one in with_faults(4, ()).sites if str(one).startswith("notifications-inbox: put_item"))
+        crashed, findings = crash((site, Kind.CRASH_BEFORE, 4, False))
     assert crashed
     assert findings
 

@@ -69,7 +69,7 @@ class World:
         return self.orders.headers[self.id]
 
     def screen(self, started_at: str = "2026-11-23T12:00:00Z") -> dict[str, Any]:
-        return lifecycle.screen(self.id, started_at, self.orders, self.clock)
+        return lifecycle.screen(self.id, started_at, self.orders, lambda _: True, self.clock)
 
     def await_stock(self, token: str = "stock") -> None:
         lifecycle.await_stock(self.id, token, NOW + timedelta(days=3), self.orders, self.runs, self.clock)
