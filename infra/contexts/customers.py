@@ -17,8 +17,8 @@ class CustomersStack(ContextStack):
             "customers-api",
             "customers.api.handler",
             environment={
-                "CUSTOMERS_TABLE": self.names.of("customers"),
-                "VAULT_TABLE": self.names.of("vault"),
+                "CUSTOMERS_TABLE": self.names.table("customers"),
+                "VAULT_TABLE": self.names.table("vault"),
                 "DATA_KEY_ARN": data_key,
             },
             statements=[
