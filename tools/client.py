@@ -133,6 +133,12 @@ class Deployment:
         """The deployed stage, which is part of every resource's name (``commerce-<stage>-orders``)."""
         return self.outputs["OrdersTableName"].split("-")[1]
 
+    @property
+    def tables(self) -> Mapping[str, str]:
+        """Context -> name of the table that it uses."""
+        end = "TableName"
+        return {name.removesuffix(end).lower(): value for name, value in self.outputs.items() if name.endswith(end)}
+
     def client(self, service: str) -> Any:
         """Return an AWS client of the deployment's account."""
         make: Any = boto3.client

@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.build import BuildError, stage_all
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCAL_STAGES = ("local", "test")
+LOCAL_STAGES = ("local", "test", "drill")
 
 
 def main(arguments: list[str]) -> int:
