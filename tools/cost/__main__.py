@@ -61,6 +61,7 @@ def main(arguments: list[str]) -> int:
 
 def count(cloud: LocalCloud, console: Console) -> tuple[Figures, list[str]]:
     """Return all that is counted on a fresh cloud, and what went wrong."""
+    standing = deployed("prod")
     player = Player(Deployment.on(cloud), Journal(cloud.home / "calls.jsonl"), console.print)
     before = Counter(player.stored())
     alone, figures = player.orders()
@@ -72,7 +73,7 @@ def count(cloud: LocalCloud, console: Console) -> tuple[Figures, list[str]]:
         scan=scan,
         sweep=player.sweep(),
         stored={name: size / len(alone.orders) for name, size in sorted(left.items())},
-        deployed=deployed("prod"),
+        deployed=standing,
     )
     return whole, alone.troubles
 
