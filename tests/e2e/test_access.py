@@ -58,6 +58,8 @@ class Victim:
             "/stock/{sku}": f"/stock/{self.goods.sku}",
             "/replenishments/{id}": f"/replenishments/rep_{self.goods.sku}",
             "/ops/queues/{name}": "/ops/queues/shipping-scans-dlq",
+            "/ops/orders/{number}": f"/ops/orders/{self.order.number}",
+            "/ops/customers/{id}": "/ops/customers/somebody",
         }
 
     def path(self, key: str) -> str:
@@ -94,6 +96,13 @@ def call(api: Api, key: str, path: str = "", **options: Any) -> Answer:
     )
 
 
+def customers(platform: Platform, key: str) -> tuple[Api, Api]:
+    """Return a customer and one without a group who are not the victim; new ones where they ask to be erased."""
+    if key == "POST /me/erasure":
+        return platform.customer().api, platform.sign_in(f"leaver{new_key()[:8]}", [])
+    return platform.chinese.api, platform.nobody
+
+
 def paying(key: str, token: str) -> dict[str, Any]:
     """Return the body with which a payment is started, for the routes that do."""
     starts = key.startswith("POST ") and key.endswith("/payments")
@@ -111,16 +120,17 @@ def test_nobody_calls_without_a_sign_in(platform: Platform, victim: Victim, key:
 @pytest.mark.parametrize(("key", "route"), SIGNED_IN.items())
 def test_only_the_routes_groups_are_let_in(platform: Platform, victim: Victim, key: str, route: Route) -> None:
     proof = {"Order-Token": victim.strangers.token} if key.endswith("/claim") else None
+    customer, nobody = customers(platform, key)
     for group in GROUPS:
         if group in route.groups:
-            answer = call(platform.staff[group], key, headers=proof)
+            answer = call(customer if group == "customer" else platform.staff[group], key, headers=proof)
             assert answer.status < 500, (group, answer)
             assert answer.status not in (401, 403), (group, answer)
         else:
             answer = call(platform.staff[group], key, victim.path(key), headers=proof)
             assert says(answer) == (403, "forbidden"), (group, answer)
     # Whoever signs up is a customer without being given a group.
-    assert (call(platform.nobody, key, headers=proof).status == 403) == ("customer" not in route.groups)
+    assert (call(nobody, key, headers=proof).status == 403) == ("customer" not in route.groups)
 
 
 @pytest.mark.parametrize("key", [key for key in ROUTES if key.startswith("GET ")])
@@ -165,7 +175,7 @@ def of_a_reader(platform: Platform, victim: Victim, key: str) -> None:
 
 def of_the_caller(platform: Platform, victim: Victim, key: str) -> None:
     """What a stranger is answered, and what he is shown, has nothing of the victim in it."""
-    for stranger in (platform.chinese.api, platform.nobody):
+    for stranger in customers(platform, key):
         told = str(call(stranger, key).body)
         for secret in (victim.order.number, order_id(victim.order), platform.english.email, "Lovelace"):
             assert secret not in told, told
