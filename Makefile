@@ -17,7 +17,7 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit sim e2e drill reconcile chaos flash audit cost bench record up down deploy destroy format lock clean
+.PHONY: help setup run test check unit sim e2e iam nag drill reconcile chaos flash audit cost bench record up down deploy destroy format lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -44,8 +44,14 @@ unit: setup ## unit, contract and integration tests
 sim: setup ## the platform under faults, simulated, and every crash point: SEEDS=200; 20000 by hand
 	@$(PYTHON) -m tools.sim run --seeds $(SEEDS)
 
-e2e: setup ## end to end on a local cloud of its own, which is stopped afterwards
-	@$(CLOUD) during --home .localcloud/e2e --stage test -- pytest tests/e2e
+e2e: setup ## end to end on a local cloud of its own that enforces IAM, which is stopped afterwards
+	@$(CLOUD) during --home .localcloud/e2e --stage test --enforced -- pytest tests/e2e
+
+iam: setup ## the same, and then each role loses a right, which must be noticed
+	@IAM_PLANT=1 $(CLOUD) during --home .localcloud/e2e --stage test --enforced -- pytest tests/e2e
+
+nag: setup ## what NIST 800-53 and PCI DSS find in the production stacks: build/nag
+	@$(PYTHON) -m tools.nag
 
 drill: setup ## back up, damage, restore, switch over, reconcile: on a local cloud of its own; BACK=1 and the way back
 	@$(if $(BACK),DRILL_BACK=1 )$(CLOUD) during --home .localcloud/drill --stage drill -- pytest tests/recovery -s

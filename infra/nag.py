@@ -1,13 +1,18 @@
 """cdk-nag: the AwsSolutions and Serverless packs on every stack, and the rules that are acknowledged, with reasons.
 
+The packs of two standards only report: ``docs/operations/compliance.md`` answers every rule that finds something.
+
 What a rule cannot tell apart is told apart in ``tests/infra``: which routes are open, which actions are allowed on
 ``*``, which queues are dead-letter queues.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from aws_cdk import Acknowledgment, App, Validations
-from cdk_nag import AwsSolutionsChecks, ServerlessChecks
+from cdk_nag import AwsSolutionsChecks, NagPack, NIST80053R5Checks, PCIDSS321Checks, ServerlessChecks
 
 ACKNOWLEDGED: dict[str, str] = {
     "AwsSolutions-APIG4": "Open routes are open in the route table: guests' order tokens, signed callbacks, catalogue.",
@@ -43,3 +48,39 @@ def check(app: App, stage: str) -> None:
     validations.acknowledge(
         *(Acknowledgment(id=rule.replace("{stage}", stage), reason=reason) for rule, reason in ACKNOWLEDGED.items())
     )
+
+
+REPORTED: tuple[type[NagPack], ...] = (NIST80053R5Checks, PCIDSS321Checks)
+"""NIST 800-53 revision 5 and PCI DSS 3.2.1; cdk-nag has no pack of PCI DSS 4.0."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule of a standard has against a resource.
+
+    Attributes
+    ----------
+    pack
+        Name of the pack, the standard's.
+    rule
+        Name of the rule, which several packs may have.
+    resource
+        Path of the construct.
+    says
+        What is missing, and the controls of the standard that ask for it.
+    """
+
+    pack: str
+    rule: str
+    resource: str
+    says: str
+
+
+def findings(app: App) -> Iterator[Finding]:
+    """Yield what the packs that only report find in ``app``, whatever is acknowledged for the others."""
+    for pack in REPORTED:
+        for violation in pack(app).validate_scope(app).violations:
+            for resource in violation.violating_resources:
+                name, _, rule = violation.rule_name.rpartition("-")
+                path = resource._values["construct_path"]  # noqa: SLF001 - aws-cdk-lib gives it no other name yet
+                yield Finding(name, rule, path, violation.description.replace("\xa0", " "))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aws_cdk import RemovalPolicy
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from constructs import Construct
 
 from infra.names import Names
 from infra.settings import Stage
@@ -40,9 +42,16 @@ class Runtime:
     layers: tuple[lambda_.ILayerVersion, ...]
 
 
-def retention(stage: Stage) -> logs.RetentionDays:
-    """Return the stage's log retention."""
-    return _RETENTION[stage.log_retention_days]
+def log_group(scope: Construct, id_: str, name: str, *, stage: Stage, names: Names) -> logs.LogGroup:
+    """Make the log group ``name``, kept as long as the stage says, under the platform's key for logs."""
+    return logs.LogGroup(
+        scope,
+        id_,
+        log_group_name=name,
+        retention=_RETENTION[stage.log_retention_days],
+        encryption_key=kms.Key.from_key_arn(scope, f"{id_}Key", names.published("log-key-arn")),
+        removal_policy=RemovalPolicy.DESTROY,
+    )
 
 
 def stateful_removal(stage: Stage) -> RemovalPolicy:

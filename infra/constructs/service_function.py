@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.constructs.alarm import PERIOD, raise_when
 from infra.constructs.dead_letter_queue import SUFFIX, DeadLetterQueue
-from infra.constructs.runtime import Runtime, retention
+from infra.constructs.runtime import Runtime, log_group
 from infra.iam import TRACING, allow, send
 from infra.names import ALIAS
 from infra.settings import Size
@@ -56,13 +55,7 @@ class ServiceFunction(Construct):
         stage, names = runtime.stage, runtime.names
         self.name = names.of(name)
         failures = f"{name}{SUFFIX}"
-        log = logs.LogGroup(
-            self,
-            "Log",
-            log_group_name=f"/aws/lambda/{self.name}",
-            retention=retention(stage),
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        log = log_group(self, "Log", f"/aws/lambda/{self.name}", stage=stage, names=names)
         own = [
             allow(["logs:CreateLogStream", "logs:PutLogEvents"], [log.log_group_arn]),
             allow(TRACING, ["*"]),

@@ -7,14 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.constructs.alarm import PERIOD, raise_when
-from infra.constructs.runtime import retention
+from infra.constructs.runtime import log_group
 from infra.iam import TRACING, allow
 from infra.names import Names
 from infra.settings import Stage
@@ -94,14 +92,8 @@ class StateMachine(Construct):
         self.arn = names.machine_arn(name)
         aliases = {placeholder: names.function_arn(function) for placeholder, function in functions.items()}
         values: dict[str, str | int] = {"Partition": names.partition, **aliases, **(numbers or {})}
-        log = logs.LogGroup(
-            self,
-            "Log",
-            # The prefix keeps the log's resource policy from growing with every state machine.
-            log_group_name=f"/aws/vendedlogs/states/{names.of(name)}",
-            retention=retention(stage),
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        # The prefix keeps the log's resource policy from growing with every state machine.
+        log = log_group(self, "Log", f"/aws/vendedlogs/states/{names.of(name)}", stage=stage, names=names)
         role = iam.Role(
             self,
             "Role",

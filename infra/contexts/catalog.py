@@ -18,7 +18,7 @@ class CatalogStack(ContextStack):
             size=self.stage.sizes.bulk,
             environment={"CATALOG_TABLE": self.names.table("catalog")},
             statements=[
-                on_table(self.names, "catalog", "GetItem", "BatchGetItem", "PutItem"),
+                on_table(self.names, "catalog", "BatchGetItem", "PutItem"),
                 on_index(self.names, "catalog", "listed"),
             ],
         )

@@ -40,7 +40,9 @@ class InventoryStack(ContextStack):
             "inventory.tasks.release",
             size=self.stage.sizes.batch,
             environment=replenishing,
-            statements=[table],
+            statements=[
+                on_table(self.names, "inventory", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem")
+            ],
         )
         self.worker(
             "inventory-inbox",

@@ -120,17 +120,12 @@ class OrdersStack(ContextStack):
             "orders.api.ops",
             environment={**self._environment(), "QUEUE_PREFIX": self.names.of("")},
             statements=[
-                self._table("GetItem", "BatchGetItem"),
+                self._table("BatchGetItem"),
                 on_index(self.names, "orders", "open"),
                 allow(["sqs:ListQueues"], ["*"]),
                 allow(["sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage"], [queues]),
                 allow(
-                    [
-                        "sqs:StartMessageMoveTask",
-                        "sqs:ListMessageMoveTasks",
-                        "sqs:ReceiveMessage",
-                        "sqs:DeleteMessage",
-                    ],
+                    ["sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage"],
                     [f"{queues}{SUFFIX}"],
                 ),
             ],

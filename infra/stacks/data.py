@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnOutput, Stack
+from aws_cdk import ArnFormat, CfnOutput, Stack
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
@@ -130,6 +130,29 @@ class DataStack(Stack):
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
             removal_policy=self._removal,
         )
+        log = kms.Key(
+            self,
+            "LogKey",
+            alias=self._names.of("logs"),
+            description="Encrypts every log group",
+            enable_key_rotation=True,
+            removal_policy=self._removal,
+        )
+        groups = self.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"/aws/*/{self._names.of('*')}",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        log.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal(f"logs.{self.region}.{self.url_suffix}")],
+                actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
+                resources=["*"],  # in a key's policy: this key
+                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
+            )
+        )
+        self._names.publish("log-key-arn", log.key_arn)
         self._names.publish("data-key-arn", data.key_arn)
         self._names.publish("mac-key-arn", mac.key_arn)
 

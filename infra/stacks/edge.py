@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 
-from aws_cdk import CfnOutput, Fn, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Fn, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from commerce.access import ROUTES
 from infra.constructs.alarm import PERIOD, raise_when
-from infra.constructs.runtime import retention
+from infra.constructs.runtime import log_group
 from infra.names import Names
 from infra.settings import Stage
 
@@ -105,13 +104,8 @@ class EdgeStack(Stack):
             )
 
     def _default_stage(self) -> None:
-        log = logs.LogGroup(
-            self,
-            "Access",
-            log_group_name=f"/aws/vendedlogs/apis/{self._names.of('api')}",
-            retention=retention(self._stage),
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        name = f"/aws/vendedlogs/apis/{self._names.of('api')}"
+        log = log_group(self, "Access", name, stage=self._stage, names=self._names)
         apigateway.CfnStage(
             self,
             "Stage",

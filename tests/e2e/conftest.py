@@ -22,13 +22,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "begun(prologue): is begun in the background when the session starts")
     config.addinivalue_line("markers", "at_the_start: needs a platform on which nothing else happens")
     config.addinivalue_line("markers", "at_the_end: looks at what all other tests have left")
+    config.addinivalue_line("markers", "after_all: breaks something, or looks at what was done in all")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marks = {"at_the_start": -1, "at_the_end": 1, "after_all": 2}
+
     def when(item: pytest.Item) -> int:
-        return (item.get_closest_marker("at_the_end") is not None) - (
-            item.get_closest_marker("at_the_start") is not None
-        )
+        return sum(place for name, place in marks.items() if item.get_closest_marker(name))
 
     items.sort(key=when)
 

@@ -41,6 +41,7 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]
                     stack.stack_name.removeprefix(f"commerce-{stage.name}-"): stack.template
                     for stack in app.synth().stacks
                 },
+                app,
             )
         return made[stage.name]
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aws_cdk import App
+
 from infra.settings import Stage
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +25,13 @@ class Synthesised:
     ----------
     templates
         Stack name without ``commerce-<stage>-`` -> template.
+    app
+        That they come from.
     """
 
     stage: Stage
     templates: Mapping[str, Mapping[str, Any]]
+    app: App
 
     def resources(self, kind: str) -> Iterator[tuple[str, str, Resource]]:
         """Return every resource of a CloudFormation type as (stack, logical id, resource)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -68,11 +69,25 @@ def test_old_versions_of_functions_stay_where_executions_outlive_releases(synthe
 
 
 def test_data_keys_are_wrapped_by_a_rotating_key_and_tokens_vouched_for_by_another(synthesised: Synthesised) -> None:
-    keys = [key["Properties"] for stack, _, key in synthesised.resources("AWS::KMS::Key") if stack == "data"]
-    [data] = [key for key in keys if key.get("KeySpec") is None]
-    [mac] = [key for key in keys if key.get("KeySpec") == "HMAC_256"]
-    assert data["EnableKeyRotation"] is True
-    assert mac["KeyUsage"] == "GENERATE_VERIFY_MAC"
+    keys = {
+        key["Properties"]["Description"]: key["Properties"]
+        for stack, _, key in synthesised.resources("AWS::KMS::Key")
+        if stack == "data"
+    }
+    assert all(key["EnableKeyRotation"] is True for key in keys.values() if key.get("KeySpec") is None)
+    assert keys["Wraps the data key of every person"].get("KeySpec") is None
+    mac = keys["Vouches for order tokens"]
+    assert (mac["KeySpec"], mac["KeyUsage"]) == ("HMAC_256", "GENERATE_VERIFY_MAC")
+
+
+def test_every_log_group_is_kept_for_a_time_under_the_key_for_logs(synthesised: Synthesised) -> None:
+    for stack, logical, group in synthesised.resources("AWS::Logs::LogGroup"):
+        parameter = group["Properties"]["KmsKeyId"]["Ref"]
+        named = synthesised.templates[stack]["Parameters"][parameter]["Default"]
+        assert named == f"/commerce/{synthesised.stage.name}/log-key-arn", logical
+        assert group["Properties"]["RetentionInDays"] == synthesised.stage.log_retention_days, logical
+        # The key's policy lets CloudWatch Logs use it for these names alone.
+        assert re.fullmatch(rf"/aws/.*/commerce-{synthesised.stage.name}-.*", group["Properties"]["LogGroupName"])
 
 
 def test_what_a_stack_reads_was_published_by_one_before_it(synthesised: Synthesised) -> None:

@@ -40,12 +40,12 @@ def archive(files: dict[str, str]) -> bytes:
     return content.getvalue()
 
 
-def function(cloud: LocalCloud, name: str, code: str, **settings: Any) -> str:
+def function(cloud: LocalCloud, name: str, code: str, role: str = ROLE, **settings: Any) -> str:
     """A function whose module ``index`` has ``handler``; returns its ARN."""
     made = client(cloud, "lambda").create_function(
         FunctionName=name,
         Runtime="python3.13",
-        Role=ROLE,
+        Role=role,
         Handler="index.handler",
         Code={"ZipFile": archive({"index.py": code})},
         Timeout=10,
@@ -59,11 +59,11 @@ def invoke(cloud: LocalCloud, name: str, event: object = None) -> Any:
     return json.loads(answer["Payload"].read())
 
 
-def execution(cloud: LocalCloud, name: str, states: dict[str, Any]) -> str:
+def execution(cloud: LocalCloud, name: str, states: dict[str, Any], role: str = ROLE) -> str:
     """Start a machine that begins with the first of ``states``; returns the execution's ARN."""
     machines = client(cloud, "stepfunctions")
     definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states}
-    made = machines.create_state_machine(name=name, roleArn=ROLE, definition=json.dumps(definition))
+    made = machines.create_state_machine(name=name, roleArn=role, definition=json.dumps(definition))
     return str(machines.start_execution(stateMachineArn=made["stateMachineArn"], name=name)["executionArn"])
 
 

@@ -20,10 +20,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("command", choices=["up", "down", "status", "env", "during"])
     parser.add_argument("--home", type=Path, default=Path(DEFAULT_HOME), help="folder of this cloud in the checkout")
     parser.add_argument("--stage", default="local", help="whose settings are deployed")
+    parser.add_argument("--enforced", action="store_true", help="IAM policies are enforced")
     parser.epilog = "during takes a command after --, runs it on a cloud of its own and stops that afterwards"
     end = arguments.index("--") if "--" in arguments else len(arguments)
     asked, wanted = parser.parse_args(arguments[:end]), arguments[end + 1 :]
-    cloud = LocalCloud(ROOT / asked.home)
+    cloud = LocalCloud(ROOT / asked.home, enforced=asked.enforced)
     try:
         match asked.command:
             case "up":

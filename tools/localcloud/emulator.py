@@ -27,6 +27,7 @@ from typing import Any
 
 from tools.localcloud import mends, message_moves
 from tools.localcloud.recorder import Journal, Recorder
+from tools.localcloud.rights import Rights
 from tools.localcloud.streams import StreamPoller
 from tools.localcloud.twice import Twice
 
@@ -98,7 +99,10 @@ def main() -> None:
     share = float(os.environ.get("LOCALCLOUD_TWICE") or 0)
     if share:
         Twice(share, seed=1).install()
-    Recorder(Journal(home / "calls.jsonl")).install()
+    journal = Journal(home / "calls.jsonl")
+    Recorder(journal).install()
+    if os.environ.get("AUTH") == "true":
+        Rights(journal).install()
     app: Any = importlib.import_module("ministack.app")
     try:
         app.main()

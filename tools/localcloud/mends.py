@@ -2,7 +2,8 @@
 
 A mend replaces a piece of one function's source with another before the emulator starts. It insists on finding the
 piece exactly once, so that a version in which upstream changed the place is noticed at start and not in a run.
-``tests/integration/test_localcloud_mends.py`` shows for each mend that it is needed and that it works.
+``tests/integration/test_localcloud_mends.py`` (of IAM: ``test_localcloud_rights.py``) shows for each mend that it is
+needed and that it works.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import linecache
+import sys
 import textwrap
 from dataclasses import dataclass
 
@@ -97,14 +99,94 @@ MENDS: tuple[Mend, ...] = (
         name="task_token_length",
         why=(
             "A task token of AWS is much longer (the API allows 2,048 characters) than the emulator's 36, so that "
-            "an item that holds one would be counted too small."
+            "an item that holds one would be counted too small. It also says what it belongs to: see task_token_right."
         ),
         module="ministack.services.stepfunctions",
         target="_execute_task",
         pieces=(
             (
                 """        ctx["Task"] = {"Token": new_uuid()}\n""",
-                """        ctx["Task"] = {"Token": new_uuid().ljust(1024, "A")}\n""",
+                """        of = ctx["StateMachine"]["Id"].encode().hex()\n"""
+                """        ctx["Task"] = {"Token": f"{new_uuid()}.{of}.".ljust(1024, "A")}\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="task_token_right",
+        why=(
+            "Whether a caller may answer a task is decided on the ARN of its state machine (aws/aws-cdk pull request "
+            "8486 tried it; a denial names that ARN). The emulator decides on *. Needs task_token_length."
+        ),
+        module="ministack.core.iam_actions",
+        target="extract_resource_arn",
+        pieces=(
+            (
+                """        arn = _safe_json_field(body, "activityArn")\n""",
+                """        token = _safe_json_field(body, "taskToken").split(".")\n"""
+                """        if len(token) == 3:\n"""
+                """            return bytes.fromhex(token[1]).decode()\n"""
+                """        arn = _safe_json_field(body, "activityArn")\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="message_move_right",
+        why=(
+            "Whether a caller may redrive a dead-letter queue is decided on that queue "
+            "(https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html). The emulator, "
+            "which does not know the action, decides on *."
+        ),
+        module="ministack.core.iam_actions",
+        target="extract_resource_arn",
+        pieces=(
+            (
+                """        queue_url = _param(body, query_params, "QueueUrl")\n        if not queue_url:\n""",
+                """        queue_url = _param(body, query_params, "QueueUrl")\n"""
+                """        if source := _param(body, query_params, "SourceArn"):\n"""
+                """            return source\n        if not queue_url:\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="mail_right",
+        why=(
+            "Whether a caller may send mail is decided on the ARN of the sender's identity, which a denial names "
+            "(https://repost.aws/knowledge-center/amazon-ses-send-email-unauthorized-error). The emulator decides on *."
+        ),
+        module="ministack.core.iam_actions",
+        target="_ses_v2_resource_arn",
+        pieces=(
+            (
+                """    parts = [p for p in path.split("/") if p]\n""",
+                """    parts = [p for p in path.split("/") if p]\n"""
+                """    if parts == ["v2", "email", "outbound-emails"]:\n"""
+                """        from email.utils import parseaddr\n\n"""
+                """        sender = parseaddr(_safe_json_field(body, "FromEmailAddress"))[1]\n"""
+                """        return f"arn:aws:ses:{region}:{account_id}:identity/{sender}"\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="loopback_is_private",
+        why=(
+            "Queues refuse what comes without TLS. The emulator is spoken to in plain HTTP on the machine's own "
+            "loopback, and counts that as insecure."
+        ),
+        module="ministack.core.iam_evaluator",
+        target="pin_request_origin",
+        pieces=(("_request_origin.set((source_ip, secure_transport))", "_request_origin.set((source_ip, True))"),),
+    ),
+    Mend(
+        name="secret_by_arn",
+        why="Ref of a secret is its ARN, with six characters that AWS adds; the emulator's is its name.",
+        module="ministack.services.cloudformation.engine",
+        target="_resolve_refs",
+        pieces=(
+            (
+                """            return resources[ref]["PhysicalResourceId"]\n        return ref\n""",
+                """            if resources[ref].get("ResourceType") == "AWS::SecretsManager::Secret":\n"""
+                """                return resources[ref]["Attributes"]["Id"]\n"""
+                """            return resources[ref]["PhysicalResourceId"]\n        return ref\n""",
             ),
         ),
     ),
@@ -252,4 +334,8 @@ def apply(mend: Mend) -> None:
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     scope: dict[str, object] = {}
     exec(compile(source, file, "exec"), vars(module), scope)  # noqa: S102 - upstream's source, mended
+    replaced = getattr(owner, name)
     setattr(owner, name, scope[name])
+    for other in list(sys.modules.values()):  # that have it under its name, too
+        if other.__name__.startswith(f"{mend.module.partition('.')[0]}.") and vars(other).get(name) is replaced:
+            setattr(other, name, scope[name])

@@ -48,6 +48,8 @@ class LocalCloud:
         Seconds that a minute of a schedule lasts.
     environments
         Parallel execution environments a function may have.
+    enforced
+        Whether IAM policies are enforced: every function has the rights of its own role and no more.
     twice
         Share of events and of queues' batches that are delivered twice.
     functions_endpoint
@@ -60,6 +62,7 @@ class LocalCloud:
     region: str = REGION
     minute: float = 5.0
     environments: int = max(2, os.cpu_count() or 2)
+    enforced: bool = False
     twice: float = 0.0
     functions_endpoint: str = ""
     without: tuple[str, ...] = ()
@@ -196,6 +199,9 @@ class LocalCloud:
             "LOCALCLOUD_WITHOUT": ",".join(self.without),
             "LOCALCLOUD_TWICE": str(self.twice),
         }
+        if self.enforced:
+            # Whoever has this home's own key is the account's root; functions have their roles' keys.
+            environment |= {"AUTH": "true", "AWS_ACCESS_KEY_ID": self.access_key_id, "AWS_SECRET_ACCESS_KEY": "local"}
         if self.functions_endpoint:
             environment["AWS_ENDPOINT_URL"] = self.functions_endpoint
         with (self.home / "emulator.log").open("wb") as log:
