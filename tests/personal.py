@@ -61,6 +61,7 @@ NOT_PERSONAL = frozenset(
         "Receipt.lines[].sku",
         "Receipt.reference",
         "Adjustment.warehouse_id",
+        "Sharding.warehouse_id",
         "Adjustment.reason",
         "PutPriceList.currency",
         "PutPriceList.valid_from",

@@ -314,9 +314,9 @@ def measure(rounds: int = ROUNDS) -> dict[str, Any]:
             for number, (name, played) in enumerate(invocations.items()):
                 if number % BARE_EVERY == 0:
                     bare.append(run(home / "bare.json", environment(None), home))
-                took = run(home / f"{name}.json", environment(played), home)
+                once = run(home / f"{name}.json", environment(played), home)
                 if at:
-                    functions[name].append(took)
+                    functions[name].append(once)
     bare_cold, bare_warm = _medians(bare)
     figures = {}
     for name, runs in functions.items():

@@ -111,9 +111,11 @@ def waiting(shop: Shop) -> Iterator[str]:
 
 
 def histories(shop: Shop) -> Iterator[str]:
-    """Yield the whole history of every execution: inputs, outputs, states, errors."""
+    """Yield the whole history of every execution: inputs, outputs, states, errors; Express ones have logs alone."""
     states = shop.platform.deployment.client("stepfunctions")
     for machine in states.list_state_machines()["stateMachines"]:
+        if machine.get("type") == "EXPRESS":
+            continue
         for page in states.get_paginator("list_executions").paginate(stateMachineArn=machine["stateMachineArn"]):
             for one in page["executions"]:
                 arn = one["executionArn"]
