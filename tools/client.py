@@ -22,7 +22,8 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from tools import sandbox_provider
+from commerce import origin
+from tools import entry, sandbox_provider
 from tools.localcloud.deploy import outputs
 from tools.localcloud.server import LocalCloud
 
@@ -133,6 +134,12 @@ class Deployment:
         """The deployed stage, which is part of every resource's name (``commerce-<stage>-orders``)."""
         return self.outputs["OrdersTableName"].split("-")[1]
 
+    def of_the_entry(self) -> dict[str, str]:
+        """Return the header that CloudFront would add to a request, where the stage has an entry."""
+        if "OriginSecretName" not in self.outputs:
+            return {}
+        return {origin.HEADER: entry.value(self.client("secretsmanager"), self.stage)}
+
     def client(self, service: str) -> Any:
         """Return an AWS client of the deployment's account."""
         make: Any = boto3.client
@@ -162,7 +169,11 @@ class Api:
     def of(cls, deployment: Deployment) -> Api:
         """Return the API as somebody who is not signed in sees it."""
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
-        return cls(httpx.Client(base_url=deployment.api, timeout=60, limits=limits, trust_env=False))
+        return cls(
+            httpx.Client(
+                base_url=deployment.api, timeout=60, limits=limits, trust_env=False, headers=deployment.of_the_entry()
+            )
+        )
 
     def signed_in(self, token: str) -> Api:
         """Return the API as the holder of ``token`` sees it."""

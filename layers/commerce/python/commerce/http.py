@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from commerce import telemetry
+from commerce import origin, telemetry
 from commerce.access import ROUTES
 from commerce.errors import CommerceError, FieldError, Forbidden, Invalid, Malformed, TooLarge, Unauthenticated
 
@@ -225,6 +225,12 @@ def serve(event: Mapping[str, Any], routes: Mapping[str, Use]) -> dict[str, Any]
     return {"statusCode": status, "headers": dict(headers), "body": text or "", "isBase64Encoded": False}
 
 
+def refusal(error: CommerceError) -> dict[str, Any]:
+    """Return the answer to a call that is refused before any of `Api` or `serve` is at work."""
+    headers = {**error.headers(), "Content-Type": "application/problem+json"}
+    return {"statusCode": error.status, "headers": headers, "body": json.dumps(error.problem())}
+
+
 def respond(key: str, use: Use, event: Mapping[str, Any]) -> tuple[int, Mapping[str, str], str | None]:
     """Let the caller in or not, run the use case, and translate its answer or its error.
 
@@ -234,6 +240,7 @@ def respond(key: str, use: Use, event: Mapping[str, Any]) -> tuple[int, Mapping[
         Status, headers and body; a `CommerceError` is a problem by its type, anything else a logged 500.
     """
     try:
+        origin.check(event)
         request = Request(event)
         authorise(key, request.caller)
         answer = use(request)
