@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIES = 5
-"""Calls made at the most for an answer other than 503."""
+"""Calls made at the most for an answer other than 503 or 429."""
 
 BUS_BATCH = 10
 """Entries of one PutEvents call (EventBridge quota)."""
@@ -216,13 +216,13 @@ class Api:
         return Answer(answer.status_code, _parsed(answer), answer.headers)
 
     def steadily(self, method: str, path: str, body: object = None, **options: Any) -> Answer:
-        """Make one call, again while the server is at fault, and return its answer; options as in `send`.
+        """Make one call, again while the server is at fault or busy, and return its answer; options as in `send`.
 
-        A 503 says when to try again. Every write here may be repeated, because it has its Idempotency-Key.
+        A 503 and a 429 say when to try again. Every write here may be repeated, because it has its Idempotency-Key.
         """
         answer = self.send(method, path, body, **options)
         for _ in range(TRIES - 1):
-            if answer.status < httpx.codes.INTERNAL_SERVER_ERROR:
+            if answer.status < httpx.codes.INTERNAL_SERVER_ERROR and answer.status != httpx.codes.TOO_MANY_REQUESTS:
                 break
             time.sleep(float(answer.headers.get("retry-after", "1")))
             answer = self.send(method, path, body, **options)

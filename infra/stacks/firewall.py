@@ -15,8 +15,8 @@ REGION = "us-east-1"
 MANAGED = ("AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet")
 
 HUGE = "^[0-9]{7,}$"
-"""A Content-Length of a megabyte and more. What is below and still too long (`commerce.http.LARGEST_BODY`) the function
-refuses: the firewall sees 64 KB of a body at most, and the longest real order is about as long."""
+"""A Content-Length of a megabyte and more. What is below and still too long (`commerce.limits.LARGEST_BODY`) is the
+function's to refuse: the firewall sees 64 KB of a body at most, and the longest real order is about as long."""
 
 
 class FirewallStack(Stack):
