@@ -150,7 +150,7 @@ class EdgeStack(Stack):
             ),
         )
         for route in routes:  # settings of a route that is not there yet are refused
-            made.add_dependency(route)
+            made.add_resource_dependency(route)
         raise_when(
             self,
             "ServerErrors",
@@ -173,7 +173,7 @@ class EdgeStack(Stack):
         )
         apigateway.CfnApiMapping(
             self, "Mapping", api_id=self._api.api_id, domain_name=name.name, stage=stage.stage_name
-        ).add_dependency(stage)
+        ).add_resource_dependency(stage)
         CfnOutput(self, "ApiNameTarget", value=name.regional_domain_name)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from commerce import limits
 from commerce.access import ROUTES
-from commerce.address import LONGEST, check_address
+from commerce.address import LONGEST, MOST_LINES, check_address
 from commerce.errors import CommerceError, Invalid, Malformed, TooLarge
 from commerce.http import Operation, Request, page_size
 from commerce.tokens import BadToken, TokenSigner
@@ -172,6 +172,12 @@ def test_a_line_of_an_address_is_taken_at_its_limit_and_refused_by_name_above(fi
         given = {**ADDRESS, field: ["a" * size] if field == "lines" else "a" * size}
         codes = {(error.field, error.code) for error in check_address(given)[1]}
         assert ((name, "too-long") in codes) is refusal
+
+
+def test_an_address_has_so_many_lines_and_no_more() -> None:
+    for lines, refusal in ((MOST_LINES, False), (MOST_LINES + 1, True)):
+        fields = {error.field for error in check_address({**ADDRESS, "lines": ["a street"] * lines})[1]}
+        assert ("address.lines" in fields) is refusal
 
 
 # ---- what holds for every route ------------------------------------------------------------------------------------
