@@ -345,7 +345,7 @@ STAGES: Mapping[str, Stage] = {
             ),
             # Its clients send what CloudFront would add.
             entry=Entry(),
-            pace=Pace(20, 10),
+            pace=Pace(30, 30),
             # What cannot be worked off is set aside soon enough to be waited for.
             queues={**_LOCAL.queues, "shipping-scans": Queue(concurrency=2, receives=4, patience=1)},
         ),

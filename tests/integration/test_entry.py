@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -10,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from commerce import origin
-from tools import entry
+from tools import entry, release
 
 pytestmark = pytest.mark.integration
 
@@ -97,3 +99,71 @@ def test_the_firewall_s_arn_is_carried_to_the_stage_s_region_and_all_of_it_goes_
     entry.forget(account.secrets, account.parameters, STAGE)
     assert account.parameters.describe_parameters()["Parameters"] == []
     assert account.secrets.list_secrets()["SecretList"] == []
+
+
+# ---- the commands --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def deployed(account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
+    """What the CDK is asked to do, in order, with what the stacks would read at that moment."""
+    asked: list[tuple[str, ...]] = []
+
+    def cdk(command: str, stage: str, *arguments: str) -> int:
+        known = [one["Name"].rpartition("/")[2] for one in account.parameters.describe_parameters()["Parameters"]]
+        asked.append((command, arguments[0].removeprefix(f"commerce-{stage}-"), *sorted(known)))
+        if "--outputs-file" in arguments:
+            Path(arguments[-1]).write_text(json.dumps({"commerce-prod-firewall": {"FirewallArn": "arn:of:it"}}))
+        return 0
+
+    monkeypatch.setattr(release, "_cdk", cdk)
+    monkeypatch.setattr(release, "_client", lambda service: boto3.client(service, region_name="eu-west-1"))
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    return asked
+
+
+def test_a_deployment_makes_the_firewall_first_and_tells_the_others_all_that_they_read(
+    deployed: list[tuple[str, ...]], account: Account
+) -> None:
+    assert release.deploy(STAGE, behind_entry=True) == 0
+    assert deployed == [
+        ("deploy", "firewall"),
+        ("deploy", "--all", "firewall-arn", "origin-digests", "origin-version"),
+    ]
+    assert account.read("firewall-arn") == "arn:of:it"
+    assert release.destroy(STAGE, behind_entry=True) == 0
+    assert account.parameters.describe_parameters()["Parameters"] == []
+
+
+def test_a_stage_without_an_entry_is_deployed_as_ever(deployed: list[tuple[str, ...]], account: Account) -> None:
+    assert release.deploy("dev", behind_entry=False) == 0
+    assert deployed == [("deploy", "--all")]
+    assert account.secrets.list_secrets()["SecretList"] == []
+
+
+def test_a_rotation_has_the_value_let_in_before_it_is_sent_and_goes_on_where_one_broke_off(
+    deployed: list[tuple[str, ...]], account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.publish()
+    before = account.sent()
+    template = {
+        "Parameters": {"Sent": {"Type": "String"}},
+        "Conditions": {"Never": {"Fn::Equals": ["a", "b"]}},
+        "Resources": {"Nothing": {"Type": "AWS::SNS::Topic", "Condition": "Never"}},
+        "Outputs": {"OriginVersion": {"Value": {"Ref": "Sent"}}},
+    }
+    cloudformation: Any = boto3.client("cloudformation", region_name="eu-west-1")
+    cloudformation.create_stack(
+        StackName="commerce-prod-entry",
+        TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": "Sent", "ParameterValue": account.read("origin-version")}],
+    )
+    assert release.rotate(STAGE) == 0
+    assert [one[1] for one in deployed] == ["edge", "entry"]
+    made = account.sent()
+    assert made != before
+    assert account.lets_in(before)
+    # The stack was never deployed here: CloudFront still sends the first value.
+    assert release.rotate(STAGE) == 0
+    assert account.sent() == made
+    assert account.lets_in(before)
