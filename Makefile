@@ -16,7 +16,7 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit sim e2e chaos audit bench up down deploy destroy rotate format lock record clean
+.PHONY: help setup run test check unit sim e2e chaos flash audit cost bench record up down deploy destroy rotate format lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,11 +49,19 @@ e2e: setup ## end to end on a local cloud of its own, which is stopped afterward
 chaos: setup ## real orders on the local cloud under faults: ORDERS=n (200), DOWN=mail, carrier or payments
 	@$(PYTHON) -m tools.chaos --orders $(ORDERS) $(if $(DOWN),--down $(DOWN))
 
+flash: setup ## a flash sale: 10,000 buyers for 1,000 units simulated, 1,000 for 100 on a local cloud; build/flash.json
+	@$(PYTHON) -m tools.flash simulated --buyers 10000 --units 1000
+	@$(CLOUD) during --home .localcloud/flash --stage local -- $(PYTHON) -m tools.flash deployed --buyers 1000 --units 100
+
 audit: setup ## what does not balance in the tables: of the local cloud, of DUMP=folder, or of STAGE=prod AWS=1
 	@$(if $(DUMP)$(AWS),,eval "$$($(CLOUD) env)" &&) $(PYTHON) -m tools.audit --stage $(STAGE) $(if $(DUMP),--dump $(DUMP)) --slack $(SLACK)
 
-bench: setup ## cold start of order intake: build/bench.json
+cost: setup ## what orders cost at AWS's list prices, against the budget: RECORD=1 makes it the budget, TABLES=1 only renews tables
+	@$(PYTHON) -m tools.cost $(if $(RECORD),--record) $(if $(TABLES),--tables)
+
+bench: setup ## start and CPU of every function beside a bare client's, compared with the record; RECORD=1 renews it
 	@$(PYTHON) -m tools.bench
+	@$(PYTHON) -m tools.bench_functions $(if $(RECORD),--record)
 
 record: setup ## what a release leaves in flight, for the tests of the next: TAG=v0.1.0
 	@$(CLOUD) during --home .localcloud/record --stage test -- $(PYTHON) -m tools.record $(TAG)

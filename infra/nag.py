@@ -32,6 +32,7 @@ ACKNOWLEDGED: dict[str, str] = {
     "Serverless-LambdaEventSourceMappingDestination": "An SQS mapping knows no destination: its queue has a DLQ.",
     "Serverless-LambdaLatestVersion": "See AwsSolutions-L1.",
     "Serverless-LambdaStarPermissions": "See AwsSolutions-IAM5.",
+    "Serverless-LambdaTracing": "Functions follow their caller's sampling; Lambda's own traces most calls.",
     "Serverless-SQSRedrivePolicy": "See AwsSolutions-SQS3.",
 }
 """Rule (and finding) -> why it is not followed; whatever is not in here stops the synthesis."""

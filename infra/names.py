@@ -79,6 +79,9 @@ class Names:
         """Return the ARN of the SES identity of ``address``."""
         return self._arn("ses", "identity", address)
 
+    def user_pool_arn(self, pool_id: str) -> str:
+        return self._arn("cognito-idp", "userpool", pool_id)
+
     def routes_arn(self, api_id: str) -> str:
         """Return the ARN that covers every route of the API ``api_id``."""
         return self._arn("execute-api", api_id, "*/*")

@@ -33,6 +33,8 @@ class Windows:
         From dispatch to the delivery; then it is noted, an alarm tells somebody, and the clock starts again.
     acceptance
         From delivery to acceptance on the buyer's behalf.
+    settlement
+        From acceptance to completion; then the completion, which takes five minutes at most, is started once more.
     replenishment
         From a shortage to the ship date that the buyer is told.
     pending
@@ -45,6 +47,7 @@ class Windows:
     dispatch: int
     silence: int
     acceptance: int
+    settlement: int
     replenishment: int
     pending: int
 
@@ -290,7 +293,14 @@ class Stage:
 _LOCAL = Stage(
     name="local",
     windows=Windows(
-        payment=600, stock=1800, dispatch=1800, silence=900, acceptance=900, replenishment=600, pending=120
+        payment=600,
+        stock=1800,
+        dispatch=1800,
+        silence=900,
+        acceptance=900,
+        settlement=120,
+        replenishment=600,
+        pending=120,
     ),
     sender="orders@commerce.example",
     purchasing_mail="purchasing@commerce.example",
@@ -319,6 +329,7 @@ _CLOUD = Stage(
         dispatch=7 * DAY,
         silence=10 * DAY,
         acceptance=7 * DAY,
+        settlement=15 * MINUTE,
         replenishment=7 * DAY,
         pending=5 * MINUTE,
     ),
@@ -341,7 +352,14 @@ STAGES: Mapping[str, Stage] = {
             _LOCAL,
             name="test",
             windows=Windows(
-                payment=20, stock=75, dispatch=120, silence=30, acceptance=10, replenishment=60, pending=10
+                payment=20,
+                stock=75,
+                dispatch=120,
+                silence=30,
+                acceptance=10,
+                settlement=10,
+                replenishment=60,
+                pending=10,
             ),
             # Its clients send what CloudFront would add.
             entry=Entry(),

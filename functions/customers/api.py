@@ -51,10 +51,33 @@ class ProfileBody(BaseModel):
     updated_at: Annotated[str, Field(examples=["2026-11-23T06:07:08.123Z"])]
 
 
+class SettingsBody(BaseModel):
+    """What is not personal."""
+
+    locale: str
+    time_zone: str
+    created_at: str
+    updated_at: str
+
+
+class ExportBody(BaseModel):
+    """All that is held about me: ``parts`` are paths of the same API to the rest, each in pages."""
+
+    subject: Annotated[str, Field(description="My id with the issuer of my sign-in.")]
+    card: Annotated[dict[str, Any] | None, Field(description="Where mail reaches me.")]
+    settings: SettingsBody | None
+    parts: Annotated[list[str], Field(examples=[["/me/export/orders", "/me/notifications"]])]
+
+
 OPENAPI: dict[str, Operation] = {
     "GET /me": Operation("Show my profile.", response=ProfileBody),
     "PUT /me": Operation("Put my profile.", request=PutProfile, response=ProfileBody),
+    "GET /me/export": Operation("All that is held about me, and where the rest of it is.", response=ExportBody),
 }
+
+
+EXPORTED = ["/me/export/orders", "/me/notifications"]
+"""Where the other contexts show what they hold; payments and shipments are parts of each order."""
 
 
 @cache
@@ -62,6 +85,7 @@ def _api() -> Api:
     api = Api("customers-api")
     api.route("GET /me", _show)
     api.route("PUT /me", _put)
+    api.route("GET /me/export", _export)
     return api
 
 
@@ -89,6 +113,11 @@ def _put(request: Request) -> Answer:
     card, chosen = ContactCard(body.name, body.email, body.phone), Settings(body.locale, body.time_zone)
     put = service.put_profile(_customers(), _vault(), SystemClock(), request.caller.subject, card, chosen)
     return 200, _body(put)
+
+
+def _export(request: Request) -> Answer:
+    held = service.export(_customers(), _vault(), request.caller.subject)
+    return 200, ExportBody(**held, parts=EXPORTED).model_dump()
 
 
 def _body(profile: Profile) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from inventory.contract import (
     Receipt,
     ReplenishmentReceipt,
     ReplenishmentsShown,
+    Sharding,
     StockShown,
     show_movement,
     show_replenishments,
@@ -29,6 +30,9 @@ OPENAPI: dict[str, Operation] = {
     "GET /stock/{sku}": Operation("What every warehouse has of a SKU.", response=StockShown),
     "POST /stock/{sku}/adjustments": Operation(
         "Correct what is on hand of a SKU.", Adjustment, MovementShown, 201, headers=_KEY
+    ),
+    "POST /stock/{sku}/shards": Operation(
+        "Spread a SKU that many will want at once over several shards.", Sharding, MovementShown, 201, headers=_KEY
     ),
     "POST /stock/receipts": Operation(
         "Book goods that came into a warehouse.", Receipt, MovementShown, 201, headers=_KEY
@@ -70,6 +74,11 @@ def inventory_api(desk: Desk) -> Api:
         key, by, sku = request.idempotency_key, request.caller.subject, request.path["sku"]
         return 201, show_movement(service.adjust(desk, key, by, sku, body.warehouse_id, body.delta, body.reason))
 
+    def shard(request: Request) -> Answer:
+        body = request.body(Sharding)
+        key, by, sku = request.idempotency_key, request.caller.subject, request.path["sku"]
+        return 201, show_movement(service.shard(desk, key, by, sku, body.warehouse_id, body.shards))
+
     def receive(request: Request) -> Answer:
         body = request.body(Receipt)
         quantities = {line.sku: line.quantity for line in body.lines}
@@ -91,6 +100,7 @@ def inventory_api(desk: Desk) -> Api:
     api = Api("inventory-api")
     api.route("GET /stock/{sku}", stock)
     api.route("POST /stock/{sku}/adjustments", adjust)
+    api.route("POST /stock/{sku}/shards", shard)
     api.route("POST /stock/receipts", receive)
     api.route("GET /replenishments", replenishments)
     api.route("POST /replenishments/{id}/receipts", receive_replenishment)

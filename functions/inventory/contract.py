@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from commerce.events import Moment, OrderNumber, Quantity, Sku
-from inventory.model import CHUNK, Level, Movement, Order, OrderLine, Replenishment, Reservation
+from inventory.model import (
+    CHUNK,
+    MOST_SHARDS,
+    Fulfilment,
+    Level,
+    Movement,
+    Order,
+    OrderLine,
+    Replenishment,
+    Reservation,
+)
 
 MOST = 10_000_000
 """Pieces in one line of a receipt or one adjustment."""
@@ -85,6 +96,15 @@ class Adjustment(BaseModel):
         if delta == 0:
             raise ValueError("not 0")
         return delta
+
+
+class Sharding(BaseModel):
+    """Over how many shards a SKU's stock is spread."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    warehouse_id: WarehouseId
+    shards: Annotated[int, Field(ge=1, le=MOST_SHARDS, description="Never fewer than there are.", examples=[16])]
 
 
 class ReplenishmentReceipt(BaseModel):
@@ -176,14 +196,21 @@ def show_replenishments(page: list[Replenishment], following: str | None) -> dic
 
 
 def show_allocation(reservation: Reservation) -> dict[str, Any]:
-    """Return the output of the task Reserve."""
+    """Return the output of the task Reserve: from which shard a line's pieces come is nobody else's business."""
+
+    def lines(one: Fulfilment) -> list[dict[str, Any]]:
+        pieces: Counter[tuple[int, str]] = Counter()
+        for line in one.lines:
+            pieces[line.line, line.sku] += line.quantity
+        return [{"line": line, "sku": sku, "quantity": quantity} for (line, sku), quantity in pieces.items()]
+
     return {
         "fulfilments": [
             {
                 "fulfilment_id": f"{reservation.order_id}-{one.number}",
                 "warehouse_id": one.warehouse_id,
                 "merchant_id": one.merchant_id,
-                "lines": [{"line": line.line, "sku": line.sku, "quantity": line.quantity} for line in one.lines],
+                "lines": lines(one),
             }
             for one in reservation.fulfilments
         ]

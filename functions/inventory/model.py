@@ -12,15 +12,30 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from commerce.errors import CommerceError, Conflict, Invalid, NotFound
 
 CHUNK = 99
 """Stock rows in one transaction: DynamoDB takes 100 actions, and one is the reservation's own."""
 
-Rows = dict[tuple[str, str], int]
-"""(SKU, warehouse) -> pieces."""
+MOST_SHARDS = 32
+"""Shards that the stock of a SKU in one warehouse may lie on: to even them out is one transaction."""
+
+
+class Row(NamedTuple):
+    """A stock row: what lies of a SKU on one shard of a warehouse. Shard 0 is there wherever the SKU is."""
+
+    sku: str
+    warehouse_id: str
+    shard: int = 0
+
+
+Rows = dict[Row, int]
+"""Stock row -> pieces."""
+
+Free = Mapping[tuple[str, str], int]
+"""(SKU, warehouse) -> pieces on hand, of all shards."""
 
 Step = tuple[str, Rows]
 """One transaction of a reservation: the label it leaves in `Reservation.progress`, and the pieces it moves."""
@@ -64,6 +79,13 @@ class StockTooLow(InventoryError, Conflict):
 
     slug = "stock-too-low"
     title = "There is less on hand than the adjustment takes away"
+
+
+class ShardsNeverFewer(InventoryError, Conflict):
+    """What a reservation gives back goes to the shard that it came from, so that no shard is ever given up."""
+
+    slug = "shards-never-fewer"
+    title = "The stock lies on more shards already"
 
 
 class StockUnknown(InventoryError, NotFound):
@@ -171,11 +193,12 @@ class Order:
 
 @dataclass(frozen=True)
 class AllocatedLine:
-    """Pieces of an order's line that come from one warehouse."""
+    """Pieces of an order's line that come from one shard of a warehouse; a line has one of them a shard."""
 
     line: int
     sku: str
     quantity: int
+    shard: int = 0
 
 
 @dataclass(frozen=True)
@@ -325,6 +348,7 @@ class Open(enum.StrEnum):
     RESERVATION = "RESERVATION"
     MOVEMENT = "MOVEMENT"
     REPLENISHMENT = "REPLENISHMENT"
+    QUEUE = "QUEUE"
 
 
 @dataclass(frozen=True)
@@ -341,6 +365,10 @@ class Waiting:
         Where it would rather have it from.
     causes
         Receipts and releases that have woken it.
+    lanes
+        SKU -> lane of its queue that it stands in, where that is not lane 0.
+    woken
+        RFC 3339, when it was last woken, if it has not looked at the stock since; else empty.
     """
 
     order_id: str
@@ -348,6 +376,24 @@ class Waiting:
     wants: Mapping[str, int]
     warehouse_id: str
     causes: tuple[str, ...] = ()
+    lanes: Mapping[str, int] = field(default_factory=dict)
+    woken: str = ""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Says of a SKU that orders have waited for it.
+
+    Attributes
+    ----------
+    lanes
+        Lanes that its queue has.
+    asks
+        Whether somebody has joined it for whom purchasing is still to be asked; the sweep does it.
+    """
+
+    lanes: int = 1
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -358,15 +404,25 @@ class Place:
     at: str
     order_id: str
     quantity: int
+    lane: int = 0
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was read at once, consistently, to decide on an order; ``free`` is (SKU, warehouse) -> pieces on hand."""
+    """What was read, consistently, to decide on an order; ``shelves`` is stock row -> pieces on hand."""
 
     reservation: Reservation | None
     waiting: Waiting | None
-    free: Mapping[tuple[str, str], int]
+    shelves: Mapping[Row, int]
+
+    @property
+    def free(self) -> Free:
+        """What every warehouse has on all its shards."""
+        return free_of(self.shelves)
+
+    def shards(self, sku: str) -> int:
+        """Return how many shards the SKU has in the warehouse where it has most of them."""
+        return max((row.shard + 1 for row in self.shelves if row.sku == sku), default=1)
 
     @property
     def still_waits(self) -> bool:
@@ -421,11 +477,11 @@ class Movement:
     Attributes
     ----------
     kind
-        ``receipt``, ``adjustment`` or ``replenishment``.
+        ``receipt``, ``adjustment``, ``replenishment`` or ``sharding``.
     quantities
         SKU -> pieces that came; below zero: went.
     note
-        The reference of a receipt, the reason of an adjustment, the id of a replenishment.
+        The reference of a receipt, the reason of an adjustment, the id of a replenishment, the number of shards.
     by
         Subject of whoever did it.
     digest
@@ -451,22 +507,31 @@ class Movement:
         """Return the movement that ``by`` asks for with Idempotency-Key ``key``."""
         movement_id = "mov_" + _digest([by, key])[:32]
         digest = _digest([kind, warehouse_id, sorted(quantities.items()), note])
-        more = any(quantity > 0 for quantity in quantities.values())
+        # Stock that is moved from shard to shard may be missed by an order that looks meanwhile.
+        more = kind == "sharding" or any(quantity > 0 for quantity in quantities.values())
         return cls(movement_id, kind, warehouse_id, dict(quantities), note, by, at, digest, at if more else None)
-
-    @property
-    def rows(self) -> Rows:
-        """The pieces moved, without their sign."""
-        return {(sku, self.warehouse_id): abs(quantity) for sku, quantity in self.quantities.items()}
 
 
 def rows_of(fulfilments: Iterable[Fulfilment]) -> Rows:
     """Return what ``fulfilments`` take of each stock row, each row once, in a fixed order."""
-    total: Counter[tuple[str, str]] = Counter()
+    total: Counter[Row] = Counter()
     for one in fulfilments:
         for line in one.lines:
-            total[line.sku, one.warehouse_id] += line.quantity
+            total[Row(line.sku, one.warehouse_id, line.shard)] += line.quantity
     return dict(sorted(total.items()))
+
+
+def free_of(shelves: Mapping[Row, int]) -> Free:
+    """Return what lies on all shards together."""
+    total: Counter[tuple[str, str]] = Counter()
+    for row, pieces in shelves.items():
+        total[row.sku, row.warehouse_id] += pieces
+    return total
+
+
+def drawn(seed: str, of: int) -> int:
+    """Return a number below ``of`` that is the same whenever it is drawn for ``seed``, and evenly spread."""
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") % of
 
 
 def chunks(rows: Rows) -> list[Rows]:

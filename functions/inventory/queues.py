@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby, takewhile
@@ -13,9 +14,19 @@ from typing import Protocol
 from commerce.clock import Clock, rfc3339
 from commerce.dynamo import ConditionFailed, Contended
 from commerce.events import Event, ReplenishmentRaised, StockAvailable
-from inventory.model import Place, Replenishment, Seen, Waiting
+from inventory.model import Mark, Place, Replenishment, Seen, Waiting
 
 ATTEMPTS = 10
+
+PAGE = 25
+"""Places of a lane that are read at once to wake orders: mostly the first few are all."""
+
+PAUSE_A_PIECE, SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=10), timedelta(seconds=1), timedelta(seconds=60)
+"""For how long purchasing is not asked again, by how much is on its way: what was asked for a moment ago would only
+grow by a little. Ten thousand who fall short at once ask a few times, not each; the sweep asks for the last of them."""
+
+DROWSY = timedelta(minutes=5)
+"""For how long an order that was woken may take to look at the stock before another cause wakes it again."""
 
 FAR = 5_000
 """Orders of a queue that a replenishment covers at once. Every receipt looks again, so that a longer queue is covered
@@ -27,12 +38,17 @@ class Store(Protocol):
 
     def look(self, order_id: str, skus: Iterable[str] = ()) -> Seen: ...
     def free(self, skus: Iterable[str]) -> dict[str, int]: ...
-    def wait(self, order_id: str, wants: Mapping[str, int], warehouse_id: str, now: str) -> Waiting: ...
+    def wait(
+        self, order_id: str, wants: Mapping[str, int], warehouse_id: str, now: str, shards: Mapping[str, int]
+    ) -> Waiting: ...
     def leave(self, waiting: Waiting) -> None: ...
     def drop(self, place: Place) -> None: ...
-    def awaited(self, skus: Iterable[str]) -> list[str]: ...
-    def queue(self, sku: str, most: int | None = None) -> Iterator[Place]: ...
-    def wake(self, waiting: Waiting, cause: str, event: Event) -> bool: ...
+    def marks(self, skus: Iterable[str]) -> dict[str, Mark]: ...
+    def queue(self, sku: str, lanes: int, *, most: int | None = None, page: int | None = None) -> Iterator[Place]: ...
+    def wake(self, waiting: Waiting, cause: str, event: Event, now: str) -> bool: ...
+    def want_asking(self, sku: str, now: str) -> None: ...
+    def begin_asking(self, sku: str, turn: str) -> Mark | None: ...
+    def end_asking(self, sku: str, turn: str) -> None: ...
     def replenishments(self, sku: str) -> list[Replenishment]: ...
     def ask(self, new: Replenishment, before: Replenishment | None, event: Event) -> None: ...
 
@@ -57,17 +73,22 @@ class Queues:
         The queues are walked as one, by the time each order first asked. An order is woken if there is enough on hand
         of all that it is short of, besides what those before it will take. Where there is not, nobody behind it is
         woken for that SKU, and purchasing is asked for the rest. Woken orders keep their places until they have
-        their goods, so that walking again does the same.
+        their goods, so that walking again does the same; one that was woken a moment ago and has not looked at the
+        stock since is not woken again.
 
         Parameters
         ----------
         cause
             Id of the receipt or release: it wakes an order once.
         """
-        awaited = self.store.awaited(skus)
-        budget: dict[str, int] = {}
+        marks = self.store.marks(skus)
+        budget = self.store.free(marks)
         short: dict[str, str] = {}
-        for order_id, places in self._in_order(awaited, short):
+        for sku in [sku for sku in marks if not budget[sku]]:
+            # Whoever waits for it lacks it; what came for them may have been taken by others.
+            if not marks.pop(sku).asks:
+                self.store.want_asking(sku, self._now)
+        for order_id, places in self._in_order(marks, short):
             seen = self.store.look(order_id)
             waiting = seen.waiting
             if waiting is None or not seen.still_waits:
@@ -81,13 +102,16 @@ class Queues:
                 continue
             for sku, wants in waiting.wants.items():
                 budget[sku] -= wants
-            if cause not in waiting.causes:
-                self.store.wake(waiting, cause, StockAvailable(at=self._now, order_id=order_id))
+            if cause not in waiting.causes and waiting.woken <= rfc3339(self.clock.now() - DROWSY):
+                self.store.wake(waiting, cause, StockAvailable(at=self._now, order_id=order_id), self._now)
         for sku, warehouse_id in short.items():
             self.replenish(sku, warehouse_id)
 
-    def _in_order(self, skus: Iterable[str], short: Mapping[str, str]) -> Iterator[tuple[str, list[Place]]]:
-        each = [takewhile(lambda place: place.sku not in short, self.store.queue(sku)) for sku in skus]
+    def _in_order(self, marks: Mapping[str, Mark], short: Mapping[str, str]) -> Iterator[tuple[str, list[Place]]]:
+        each = [
+            takewhile(lambda place: place.sku not in short, self.store.queue(sku, mark.lanes, page=PAGE))
+            for sku, mark in marks.items()
+        ]
         for _, places in groupby(heapq.merge(*each, key=attrgetter("at")), key=attrgetter("at")):
             of_one = list(places)
             yield of_one[0].order_id, of_one
@@ -101,7 +125,8 @@ class Queues:
 
         Idempotent: it compares what is wanted with what is on hand and outstanding, and only ever asks for more.
         Whoever is overtaken twice finds his own place covered: the second to overtake him read the queue after the
-        first had written, and that is after he had joined it.
+        first had written, and that is after he had joined it. Soon after it was asked, purchasing is not asked again:
+        that somebody joined is noted, and the sweep asks.
 
         Returns
         -------
@@ -113,13 +138,38 @@ class Queues:
         Contended
             Others changed the replenishment each time.
         """
+        return self._cover(sku, warehouse_id, patient=False)
+
+    def ask_for(self, sku: str) -> None:
+        """Ask purchasing for all who have joined a queue and were not asked for; begun again if it breaks off."""
+        turn = secrets.token_hex(6)
+        mark = self.store.begin_asking(sku, turn)
+        if mark is None:
+            return
+        for place in self.store.queue(sku, mark.lanes, page=PAGE):
+            waiting = self.store.look(place.order_id).waiting
+            if waiting is not None:
+                self._cover(sku, waiting.warehouse_id, patient=True)
+                break
+        self.store.end_asking(sku, turn)
+
+    def _cover(self, sku: str, warehouse_id: str, *, patient: bool) -> str:
+        """Ask for what is lacking; unless ``patient``, leave it to the sweep where purchasing was asked just now."""
         for _ in range(ATTEMPTS):
             known = self.store.replenishments(sku)
-            wanted = sum(place.quantity for place in self.store.queue(sku, FAR))
-            lacking = wanted - self.store.free([sku])[sku] - sum(one.outstanding for one in known)
-            if lacking <= 0:
-                expected = max((one.expected_at for one in known if one.is_open), default="")
-                return expected if expected > self._now else self._expected_at
+            if patient or not self._just_asked(known):
+                mark = self.store.marks([sku]).get(sku, Mark())
+                wanted = sum(place.quantity for place in self.store.queue(sku, mark.lanes, most=FAR))
+                on_hand = self.store.free([sku])[sku]
+                # Read again: of a crowd that has looked at the queue at once, the first has asked meanwhile.
+                known = self.store.replenishments(sku)
+                lacking = wanted - on_hand - _outstanding(known)
+                if lacking <= 0:
+                    expected = _expected(known)
+                    return expected if expected > self._now else self._expected_at
+            if not patient and self._just_asked(known):
+                self.store.want_asking(sku, self._now)
+                return _expected(known)
             here = [one for one in known if one.warehouse_id == warehouse_id]
             before = next((one for one in here if one.is_open), None)
             new = self._more(sku, warehouse_id, lacking, before, number=len(here) + 1)
@@ -129,6 +179,11 @@ class Queues:
                 continue
             return new.expected_at
         raise Contended(f"{sku}: others were faster {ATTEMPTS} times")
+
+    def _just_asked(self, known: Sequence[Replenishment]) -> bool:
+        """Whether less than the pause has passed since what is expected last was asked for."""
+        pause = min(max(_outstanding(known) * PAUSE_A_PIECE, SHORTEST_PAUSE), LONGEST_PAUSE)
+        return _expected(known) > rfc3339(self.clock.now() + self.lead - pause)
 
     def _more(
         self, sku: str, warehouse_id: str, lacking: int, before: Replenishment | None, *, number: int
@@ -154,3 +209,11 @@ class Queues:
     @property
     def _expected_at(self) -> str:
         return rfc3339(self.clock.now() + self.lead)
+
+
+def _outstanding(known: Iterable[Replenishment]) -> int:
+    return sum(one.outstanding for one in known)
+
+
+def _expected(known: Iterable[Replenishment]) -> str:
+    return max((one.expected_at for one in known if one.is_open), default="")

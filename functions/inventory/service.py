@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -13,8 +13,9 @@ from commerce.clock import Clock, rfc3339
 from commerce.dynamo import ConditionFailed, Contended, Item, TransactionFailed
 from commerce.errors import FieldError
 from inventory import queues
-from inventory.allocation import allocate, missing, wanted
+from inventory.allocation import allocate, evened, from_shards, missing, off_shards, to_shards, wanted
 from inventory.model import (
+    CHUNK,
     MOVES,
     KeyReused,
     Level,
@@ -28,8 +29,10 @@ from inventory.model import (
     ReplenishmentUnknown,
     Reservation,
     ReservationReleased,
+    Row,
     Rows,
     Seen,
+    ShardsNeverFewer,
     State,
     StockShort,
     StockTaken,
@@ -50,6 +53,9 @@ class Store(queues.Store, Protocol):
     """What the use cases need of the table; `inventory.store.Store` has it."""
 
     def levels(self, sku: str) -> list[Level]: ...
+    def shelves(
+        self, skus: Iterable[str], warehouses: Sequence[str] | None = None, *, consistent: bool = True
+    ) -> Rows: ...
     def reservation(self, order_id: str) -> Reservation | None: ...
     def hold(self, reservation: Reservation) -> None: ...
     def begin(self, reservation: Reservation) -> None: ...
@@ -58,7 +64,14 @@ class Store(queues.Store, Protocol):
     def forget(self, reservation: Reservation) -> None: ...
     def replenishment(self, sku: str, warehouse_id: str, number: int) -> Replenishment | None: ...
     def open_replenishments(self, limit: int, start: Item | None) -> tuple[list[Replenishment], Item | None]: ...
-    def record(self, movement: Movement, closes: tuple[Replenishment, Replenishment] | None = None) -> Movement: ...
+    def record(
+        self,
+        movement: Movement,
+        rows: Rows,
+        *,
+        shards: int | None = None,
+        closes: tuple[Replenishment, Replenishment] | None = None,
+    ) -> Movement: ...
     def movement(self, movement_id: str) -> Movement | None: ...
     def settle(self, movement: Movement) -> None: ...
     def unfinished(self, kind: Open, before: str) -> list[str]: ...
@@ -118,11 +131,12 @@ def reserve(desk: Desk, order: Order) -> Reservation:
                 expected_at = desk.queues.replenish_all(waits_for, nearest[0])
                 raise StockShort(expected_at, short)
             # A receipt before the order was in the queue has not woken it: the stock is looked at once more after.
-            desk.store.wait(order.order_id, waits_for, nearest[0], desk.now)
+            shards = {sku: seen.shards(sku) for sku in waits_for}
+            desk.store.wait(order.order_id, waits_for, nearest[0], desk.now, shards)
             queued = waits_for
             continue
         else:
-            reservation = _take(desk, order, seen.free, nearest)
+            reservation = _take(desk, order, seen, nearest)
         if reservation is None:
             continue
         if reservation.state is not State.HELD:
@@ -177,7 +191,7 @@ def release(desk: Desk, order_id: str) -> None:
             _give_back(desk, reservation)
             continue
         if reservation.open_since is not None:
-            skus = {sku for sku, _ in reservation.rows} | set(seen.waiting.wants if seen.waiting else ())
+            skus = {row.sku for row in reservation.rows} | set(seen.waiting.wants if seen.waiting else ())
             desk.queues.wake(skus, f"release-{order_id}")
         if seen.waiting is not None:
             desk.store.leave(seen.waiting)
@@ -208,7 +222,7 @@ def receive(
     """
     _known_warehouse(desk, warehouse_id)
     asked = Movement.asked(key, "receipt", warehouse_id, quantities, reference, by, desk.now)
-    return _settle(desk, _same_request(asked, desk.store.record(asked)))
+    return _settle(desk, _same_request(asked, desk.store.record(asked, _incoming(desk, asked))))
 
 
 def adjust(desk: Desk, key: str, by: str, sku: str, warehouse_id: str, delta: int, reason: str) -> Movement:
@@ -225,13 +239,46 @@ def adjust(desk: Desk, key: str, by: str, sku: str, warehouse_id: str, delta: in
     """
     _known_warehouse(desk, warehouse_id)
     asked = Movement.asked(key, "adjustment", warehouse_id, {sku: delta}, reason, by, desk.now)
-    try:
-        recorded = desk.store.record(asked)
-    except TransactionFailed as error:
-        if error.failed.get(0) is None:
-            raise StockUnknown(f"{sku} in {warehouse_id}") from error
-        raise StockTooLow(fields=[FieldError("delta", "out-of-range", "less is on hand")]) from error
-    return _settle(desk, _same_request(asked, recorded))
+    for _ in range(ATTEMPTS):
+        shelves = _shelves(desk, sku, warehouse_id)
+        rows = to_shards(delta, shelves, CHUNK, asked.movement_id) if delta > 0 else off_shards(-delta, shelves)
+        recorded = desk.store.movement(asked.movement_id) if rows is None else _record(desk, asked, rows)
+        if recorded is not None:
+            return _settle(desk, _same_request(asked, recorded))
+        if rows is None:
+            raise StockTooLow(fields=[FieldError("delta", "out-of-range", "less is on hand")])
+    raise Contended(f"{sku}: others were faster {ATTEMPTS} times")
+
+
+def shard(desk: Desk, key: str, by: str, sku: str, warehouse_id: str, shards: int) -> Movement:
+    """Lay what is on hand of a SKU evenly on ``shards`` shards, so that many orders at once can take of it.
+
+    What is reserved stays where it is and goes back there. Receipts are spread over as many shards from now on.
+
+    Raises
+    ------
+    WarehouseUnknown, StockUnknown
+        There is no such warehouse, or it never had the SKU.
+    ShardsNeverFewer
+        There are more than ``shards``.
+    KeyReused
+        The key came with another request before.
+    """
+    _known_warehouse(desk, warehouse_id)
+    asked = Movement.asked(key, "sharding", warehouse_id, {sku: 0}, str(shards), by, desk.now)
+    for _ in range(ATTEMPTS):
+        shelves = _shelves(desk, sku, warehouse_id)
+        fewer = len(shelves) > shards
+        recorded = (
+            desk.store.movement(asked.movement_id)
+            if fewer
+            else _record(desk, asked, evened(shelves, shards), shards=shards)
+        )
+        if recorded is not None:
+            return _settle(desk, _same_request(asked, recorded))
+        if fewer:
+            raise ShardsNeverFewer(fields=[FieldError("shards", "out-of-range", f"there are {len(shelves)}")])
+    raise Contended(f"{sku}: others were faster {ATTEMPTS} times")
 
 
 def receive_replenishment(desk: Desk, key: str, by: str, replenishment_id: str, quantity: int) -> Movement:
@@ -258,7 +305,8 @@ def receive_replenishment(desk: Desk, key: str, by: str, replenishment_id: str, 
                 raise ReplenishmentClosed(replenishment_id)
             return _settle(desk, _same_request(asked, known))
         try:
-            recorded = desk.store.record(asked, (before, replace(before, received=before.received + quantity)))
+            closes = before, replace(before, received=before.received + quantity)
+            recorded = desk.store.record(asked, _incoming(desk, asked), closes=closes)
         except TransactionFailed:
             continue
         return _settle(desk, _same_request(asked, recorded))
@@ -286,7 +334,8 @@ def open_replenishments(desk: Desk, limit: int, start: Item | None) -> tuple[lis
 
 def sweep(desk: Desk, older_than: timedelta) -> int:
     """Finish what was begun before ``older_than`` ago and has nobody at it: pending reservations go back whole,
-    releases and receipts are carried through to the last order they wake.
+    releases and receipts are carried through to the last order they wake, and purchasing is asked for those who
+    joined a queue just after it was asked for others.
 
     Returns
     -------
@@ -298,12 +347,15 @@ def sweep(desk: Desk, older_than: timedelta) -> int:
     SweepIncomplete
         Some could not be finished; the others were.
     """
-    before = rfc3339(desk.clock.now() - older_than)
+    now, before = desk.now, rfc3339(desk.clock.now() - older_than)
     finish: dict[Open, Callable[[Desk, str, str], None]] = {
         Open.RESERVATION: _finish_reservation,
         Open.MOVEMENT: _finish_movement,
+        Open.QUEUE: lambda desk, sku, _: desk.queues.ask_for(sku),
     }
-    found = [(kind, name) for kind in finish for name in desk.store.unfinished(kind, before)]
+    # Nobody is at a queue: it need not grow old.
+    since = {Open.RESERVATION: before, Open.MOVEMENT: before, Open.QUEUE: now}
+    found = [(kind, name) for kind in finish for name in desk.store.unfinished(kind, since[kind])]
     failed = 0
     for kind, name in found:
         try:
@@ -333,10 +385,10 @@ def _finish_movement(desk: Desk, name: str, before: str) -> None:
         _settle(desk, movement)
 
 
-def _take(desk: Desk, order: Order, free: Mapping[tuple[str, str], int], nearest: Sequence[str]) -> Reservation | None:
+def _take(desk: Desk, order: Order, seen: Seen, nearest: Sequence[str]) -> Reservation | None:
     """Return the order's new reservation, or None if others were faster."""
     now = desk.now
-    fulfilments = allocate(order.lines, free, nearest)
+    fulfilments = from_shards(allocate(order.lines, seen.free, nearest), seen.shelves, order.order_id)
     reservation = Reservation(order.order_id, secrets.token_hex(6), State.HELD, fulfilments, now)
     try:
         if len(chunks(reservation.rows)) == 1:
@@ -360,7 +412,7 @@ def _carry_on(desk: Desk, reservation: Reservation | None) -> Reservation | None
         if steps:
             reservation = _step(desk, reservation, *steps[0])
         elif reservation.state is State.ABANDONING:
-            desk.queues.wake({sku for sku, _ in reservation.rows}, reservation.attempt)
+            desk.queues.wake({row.sku for row in reservation.rows}, reservation.attempt)
             desk.store.forget(reservation)
             return None
         else:
@@ -410,6 +462,32 @@ def _close(desk: Desk, order_id: str, seen: Seen) -> None:
 def _known_warehouse(desk: Desk, warehouse_id: str) -> None:
     if warehouse_id not in desk.warehouses.ids:
         raise WarehouseUnknown(fields=[FieldError("warehouse_id", "unknown", "there is no such warehouse")])
+
+
+def _shelves(desk: Desk, sku: str, warehouse_id: str) -> Rows:
+    shelves = desk.store.shelves([sku], [warehouse_id])
+    if not shelves:
+        raise StockUnknown(f"{sku} in {warehouse_id}")
+    return shelves
+
+
+def _incoming(desk: Desk, asked: Movement) -> Rows:
+    """Return the shards that what comes in is put on; as many of each SKU as go into the one transaction."""
+    # Shards only become more: an older number of them names some of those that there are.
+    shelves = desk.store.shelves(asked.quantities, [asked.warehouse_id], consistent=False)
+    rows: Rows = {}
+    for sku, pieces in asked.quantities.items():
+        of_it = [row for row in shelves if row.sku == sku] or [Row(sku, asked.warehouse_id)]
+        rows |= to_shards(pieces, of_it, CHUNK // len(asked.quantities), asked.movement_id)
+    return rows
+
+
+def _record(desk: Desk, asked: Movement, rows: Rows, *, shards: int | None = None) -> Movement | None:
+    """Return the recorded movement, or None if the stock has changed meanwhile."""
+    try:
+        return desk.store.record(asked, rows, shards=shards)
+    except TransactionFailed:
+        return None
 
 
 def _same_request(asked: Movement, recorded: Movement) -> Movement:

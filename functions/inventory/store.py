@@ -3,26 +3,37 @@
 =====================  =======================  ==============================================================
 pk                     sk                       what
 =====================  =======================  ==============================================================
-STOCK#<sku>            <warehouse>              levels
+STOCK#<sku>            <warehouse>              levels of shard 0, and how many shards there are (none said: one)
+STOCK#<sku>#<shard>    <warehouse>              levels of another shard
 RESERVATION#<order>    RESERVATION              allocation, state and progress of one order
 RESERVATION#<order>    WAITING                  what the order is short of, and since when
 WAITING#<sku>          -                        marks a SKU that orders have waited for, so that a receipt of
-                                                a hundred SKUs asks once which queues to look at
-WAITING#<sku>          <since>#<order>          an order's place in the queue
+                                                a hundred SKUs asks once which queues to look at; says how many
+                                                lanes the queue has (none said: one)
+WAITING#<sku>          <since>#<order>          an order's place in the queue, in its lane 0
+WAITING#<sku>#<lane>   <since>#<order>          the same in another lane
 REPLENISHMENT#<sku>    <warehouse>#<number>     what purchasing is asked for
 MOVEMENT#<id>          MOVEMENT                 a receipt or adjustment, and its Idempotency-Key
 =====================  =======================  ==============================================================
 
 The sparse index ``open`` (``open_pk``, ``open_since``) has reservations and movements with something left to do,
-and open replenishments.
+queues for which purchasing is to be asked, and open replenishments.
+
+A SKU that many want at once has more than one shard, and its queue as many lanes, each a partition key of its own; its
+pieces go back to the shard that they came from. Shards and lanes only ever become more, so that whoever read an older
+number finds nothing that is not there.
 """
 
 from __future__ import annotations
 
+import heapq
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import replace
+from itertools import islice
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -45,17 +56,21 @@ from inventory.model import (
     AllocatedLine,
     Fulfilment,
     Level,
+    Mark,
     Move,
     Movement,
     Open,
     Place,
     Replenishment,
     Reservation,
+    Row,
     Rows,
     Seen,
     State,
     StockTaken,
     Waiting,
+    drawn,
+    free_of,
 )
 
 T = TypeVar("T")
@@ -83,35 +98,48 @@ class Store:
     # stock
 
     def levels(self, sku: str) -> list[Level]:
-        """Return what every warehouse has of ``sku``; none for one that was never received."""
-        return [
-            Level(item["sk"], item["on_hand"], item["reserved"], item["shipped"], item["received"])
-            for item in self._table.query_all(Key("pk").eq(f"STOCK#{sku}"))
-        ]
+        """Return what every warehouse has of ``sku`` on all its shards; none for one that was never received."""
+        first = {_row(item): item for item in self._table.query_all(Key("pk").eq(f"STOCK#{sku}"))}
+        others = self._table.get_many([_stock_key(row) for row in _others(first)])
+        items: dict[str, list[Item]] = {}
+        for item in (*first.values(), *others.values()):
+            items.setdefault(item["sk"], []).append(item)
+        names = ("on_hand", "reserved", "shipped", "received")
+        return [Level(at, *(sum(item[name] for item in of) for name in names)) for at, of in items.items()]
 
     def free(self, skus: Iterable[str]) -> dict[str, int]:
         """Return SKU -> pieces on hand in all warehouses, as of now."""
         total = dict.fromkeys(skus, 0)
-        for (sku, _), on_hand in self._on_hand(self._table.get_many(self._rows(total), consistent=True)).items():
+        for (sku, _), on_hand in free_of(self.shelves(total)).items():
             total[sku] += on_hand
         return total
+
+    def shelves(self, skus: Iterable[str], warehouses: Sequence[str] | None = None, *, consistent: bool = True) -> Rows:
+        """Return what is on hand of ``skus`` on every shard there is; in all warehouses without ``warehouses``."""
+        keys = self._rows(skus, self._warehouses if warehouses is None else warehouses)
+        return self._on_hand(self._table.get_many(keys, consistent=consistent), consistent=consistent)
 
     def look(self, order_id: str, skus: Iterable[str] = ()) -> Seen:
         """Return an order's reservation and place in the queue, and what is on hand of ``skus``, as of now."""
         reservation, waiting = _reservation_key(order_id), _waiting_key(order_id)
-        found = self._table.get_many([reservation, waiting, *self._rows(skus)], consistent=True)
+        found = self._table.get_many([reservation, waiting, *self._rows(skus, self._warehouses)], consistent=True)
         return Seen(
             _read_reservation(found.pop(reservation, None)),
             _read_waiting(found.pop(waiting, None)),
             self._on_hand(found),
         )
 
-    def _rows(self, skus: Iterable[str]) -> list[ItemKey]:
-        return [_stock_key(sku, at) for sku in skus for at in self._warehouses]
-
     @staticmethod
-    def _on_hand(found: Mapping[ItemKey, Item]) -> Rows:
-        return {(pk.removeprefix("STOCK#"), sk): item["on_hand"] for (pk, sk), item in found.items()}
+    def _rows(skus: Iterable[str], warehouses: Sequence[str]) -> list[ItemKey]:
+        return [_stock_key(Row(sku, at)) for sku in skus for at in warehouses]
+
+    def _on_hand(self, found: Mapping[ItemKey, Item], *, consistent: bool = True) -> Rows:
+        first = {_row(item): item for item in found.values()}
+        others = {row: _stock_key(row) for row in _others(first)}
+        # Only a SKU that has more shards costs a second call.
+        more = self._table.get_many(list(others.values()), consistent=consistent) if others else {}
+        on_hand = {row: item["on_hand"] for row, item in first.items()}
+        return on_hand | {row: more[key]["on_hand"] if key in more else 0 for row, key in others.items()}
 
     # reservations
 
@@ -180,24 +208,51 @@ class Store:
 
     # queues
 
-    def wait(self, order_id: str, wants: Mapping[str, int], warehouse_id: str, now: str) -> Waiting:
+    def wait(
+        self, order_id: str, wants: Mapping[str, int], warehouse_id: str, now: str, shards: Mapping[str, int]
+    ) -> Waiting:
         """Put an order in the queues of what it is short of, at its old place if it has one.
 
         The order's own item is written before its places: a place without it means nothing. Places that it wants no
         longer go before that.
+
+        Parameters
+        ----------
+        shards
+            SKU -> shards of its stock: its queue has as many lanes, and the order stands in one of them.
         """
         before = _read_waiting(self._table.get(_waiting_key(order_id)))
+        lanes = {sku: drawn(order_id, shards[sku]) for sku in wants if before is None or sku not in before.wants}
         # First, while the order's own item still names them: what dies in between is done again by the next try.
         if before is not None:
             for sku in before.wants.keys() - wants.keys():
                 self._table.delete(_place_key(before, sku))
-        change = Change(first={"since": now, "v": 1}, set={"wants": dict(wants), "warehouse_id": warehouse_id})
+            lanes |= {sku: lane for sku, lane in before.lanes.items() if sku in wants}
+        # It is about to look at the stock: what has woken it so far is used up.
+        change = Change(
+            first={"since": now, "v": 1},
+            set={
+                "wants": dict(wants),
+                "warehouse_id": warehouse_id,
+                "lanes": {sku: lane for sku, lane in lanes.items() if lane},
+            },
+            remove=("woken",),
+        )
         waiting = _read_waiting(self._table.update(_waiting_key(order_id), change))
         if waiting is None:
             raise AssertionError("an update answers with the item")
-        marks = [{"pk": f"WAITING#{sku}", "sk": _MARK} for sku in wants]
-        self._table.put_many([*marks, *(_write_place(waiting, sku) for sku in wants)])
+        marks = self.marks(wants)
+        for sku in wants:
+            if sku not in marks or marks[sku].lanes < shards[sku]:
+                self._mark(sku, shards[sku])
+        self._table.put_many([_write_place(waiting, sku) for sku in wants])
         return waiting
+
+    def _mark(self, sku: str, lanes: int) -> None:
+        try:
+            self._table.update(_mark_key(sku), Change(set={"lanes": lanes}, when=~Attr("lanes").gte(lanes)))
+        except ConditionFailed:
+            return
 
     def leave(self, waiting: Waiting) -> None:
         """Take an order out of all queues."""
@@ -207,33 +262,77 @@ class Store:
 
     def drop(self, place: Place) -> None:
         """Take one place out of its queue."""
-        self._table.delete((f"WAITING#{place.sku}", place.at))
+        self._table.delete((_lane_pk(place.sku, place.lane), place.at))
 
-    def awaited(self, skus: Iterable[str]) -> list[str]:
-        """Return those of ``skus`` that orders wait for, or have waited for."""
-        keys = {(f"WAITING#{sku}", _MARK): sku for sku in skus}
-        return [keys[key] for key in self._table.get_many(list(keys), consistent=True)]
+    def marks(self, skus: Iterable[str]) -> dict[str, Mark]:
+        """Return the marks of those of ``skus`` that orders wait for, or have waited for, as of now."""
+        keys = {_mark_key(sku): sku for sku in skus}
+        found = self._table.get_many(list(keys), consistent=True)
+        return {keys[key]: _read_mark(item) for key, item in found.items()}
 
-    def queue(self, sku: str, most: int | None = None) -> Iterator[Place]:
-        """Yield the places of a queue in fair order, as of now; at most ``most``, by one page."""
-        of = Key("pk").eq(f"WAITING#{sku}") & Key("sk").gt(_MARK)
-        items = (
-            self._table.query_all(of, consistent=True)
-            if most is None
-            else iter(self._table.query(of, consistent=True, limit=most).items)
-        )
-        for item in items:
-            yield Place(sku, item["sk"], item["order_id"], item["quantity"])
+    def queue(self, sku: str, lanes: int, *, most: int | None = None, page: int | None = None) -> Iterator[Place]:
+        """Yield the places of a queue in fair order, as of now.
 
-    def wake(self, waiting: Waiting, cause: str, event: Event) -> bool:
+        Parameters
+        ----------
+        lanes
+            As its mark says.
+        most
+            Places at the most.
+        page
+            Places of a lane that are read at once; as many as go into an answer if left out.
+        """
+        each = [self._lane(sku, lane, page) for lane in range(lanes)]
+        return islice(heapq.merge(*each, key=attrgetter("at")), most)
+
+    def _lane(self, sku: str, lane: int, page: int | None) -> Iterator[Place]:
+        of = Key("pk").eq(_lane_pk(sku, lane)) & Key("sk").gt(_MARK)
+        for item in self._table.query_all(of, consistent=True, limit=page):
+            yield Place(sku, item["sk"], item["order_id"], item["quantity"], lane)
+
+    def wake(self, waiting: Waiting, cause: str, event: Event, now: str) -> bool:
         """Tell an order that it may try again; return False if ``cause`` has woken it already or it left."""
         when = Attr("since").exists() & ~Attr("causes").contains(cause)
-        change = Change(append={"causes": [cause]}, outbox=outbox.pack(event), when=when)
+        change = Change(append={"causes": [cause]}, set={"woken": now}, outbox=outbox.pack(event), when=when)
         try:
             self._table.update(_waiting_key(waiting.order_id), change)
         except ConditionFailed:
             return False
         return True
+
+    def want_asking(self, sku: str, now: str) -> None:
+        """Note in a queue's mark that purchasing is to be asked; nothing is written where it is noted already."""
+        mark = self.marks([sku]).get(sku)
+        if mark is None or mark.asks:
+            return
+        noted = {"open_pk": Open.QUEUE.value, "open_since": now}
+        try:
+            when = Attr("pk").exists() & ~(Attr("open_pk").exists() & Attr("asking").not_exists())
+            self._table.update(_mark_key(sku), Change(set=noted, remove=("asking",), when=when))
+        except ConditionFailed:
+            return
+
+    def begin_asking(self, sku: str, turn: str) -> Mark | None:
+        """Begin to ask for all who have joined a queue so far; return its mark, or None if nobody has to be asked for.
+
+        Parameters
+        ----------
+        turn
+            Tells this asking from any other.
+        """
+        try:
+            change = Change(set={"asking": turn}, when=Attr("open_pk").exists())
+            return _read_mark(self._table.update(_mark_key(sku), change))
+        except ConditionFailed:
+            return None
+
+    def end_asking(self, sku: str, turn: str) -> None:
+        """Note that purchasing was asked, unless somebody has joined the queue since `begin_asking`."""
+        try:
+            change = Change(remove=("open_pk", "open_since", "asking"), when=Attr("asking").eq(turn))
+            self._table.update(_mark_key(sku), change)
+        except ConditionFailed:
+            return
 
     # replenishments
 
@@ -287,11 +386,22 @@ class Store:
 
     # movements
 
-    def record(self, movement: Movement, closes: tuple[Replenishment, Replenishment] | None = None) -> Movement:
+    def record(
+        self,
+        movement: Movement,
+        rows: Rows,
+        *,
+        shards: int | None = None,
+        closes: tuple[Replenishment, Replenishment] | None = None,
+    ) -> Movement:
         """Move stock by a receipt or adjustment and record it, once, in one transaction.
 
         Parameters
         ----------
+        rows
+            Stock row -> pieces that it gets; below zero: gives. At most `CHUNK`.
+        shards
+            What the SKU's shard 0, which must be among ``rows``, says from now on of how many shards there are.
         closes
             The replenishment that the receipt is for, before and after it.
 
@@ -303,11 +413,9 @@ class Store:
         Raises
         ------
         TransactionFailed
-            The stock is not there or too low (index 0 and on), or the replenishment has changed (the last index).
+            A row has too little or is not there, there are more shards, or the replenishment has changed.
         """
-        move = Move.WRITE_OFF if min(movement.quantities.values()) < 0 else Move.RECEIVE
-        # An adjustment corrects stock that is there; only a receipt brings a SKU into a warehouse.
-        moves = _moves(movement.rows, move, known=movement.kind == "adjustment")
+        moves = [Update(_stock_key(row), _gets(row, pieces, movement, shards)) for row, pieces in rows.items()]
         put = Put(_write_movement(movement), when=Attr("pk").not_exists())
         actions: list[Put | Update] = [*moves, put]
         if closes:
@@ -355,13 +463,13 @@ def _patient(call: Callable[[], T]) -> T:
     return patience(call)
 
 
-def _moves(rows: Rows, move: Move, *, known: bool = False) -> list[Update]:
-    return [Update(_stock_key(*row), _effect(move, quantity, known=known)) for row, quantity in rows.items()]
+def _moves(rows: Rows, move: Move) -> list[Update]:
+    return [Update(_stock_key(row), _effect(move, quantity)) for row, quantity in rows.items()]
 
 
-def _effect(move: Move, quantity: int, *, known: bool) -> Change:
+def _effect(move: Move, quantity: int) -> Change:
     effect = EFFECTS[move]
-    when: ConditionBase | None = Attr("pk").exists() if known else None
+    when: ConditionBase | None = None
     for level, sign in effect.items():
         if sign < 0:
             enough = Attr(level).gte(quantity)
@@ -370,8 +478,36 @@ def _effect(move: Move, quantity: int, *, known: bool) -> Change:
     return Change(first=first, add={level: sign * quantity for level, sign in effect.items()}, when=when)
 
 
-def _stock_key(sku: str, warehouse_id: str) -> ItemKey:
-    return f"STOCK#{sku}", warehouse_id
+def _gets(row: Row, pieces: int, movement: Movement, shards: int | None) -> Change:
+    change = _effect(Move.WRITE_OFF if pieces < 0 else Move.RECEIVE, abs(pieces))
+    if row.shard == 0 and movement.kind in ("adjustment", "sharding"):
+        # They concern stock that is there; only a receipt brings a SKU into a warehouse.
+        there = Attr("pk").exists()
+        change = replace(change, when=there if change.when is None else there & change.when)
+        if shards is not None and change.when is not None:
+            change = replace(change, set={"shards": shards}, when=change.when & ~Attr("shards").gt(shards))
+    return change
+
+
+def _stock_key(row: Row) -> ItemKey:
+    return f"STOCK#{row.sku}#{row.shard}" if row.shard else f"STOCK#{row.sku}", row.warehouse_id
+
+
+def _row(item: Item) -> Row:
+    _, sku, *shard = item["pk"].split("#")
+    return Row(sku, item["sk"], int(shard[0]) if shard else 0)
+
+
+def _others(first: Mapping[Row, Item]) -> list[Row]:
+    return [row._replace(shard=shard) for row, item in first.items() for shard in range(1, item.get("shards", 1))]
+
+
+def _lane_pk(sku: str, lane: int) -> str:
+    return f"WAITING#{sku}#{lane}" if lane else f"WAITING#{sku}"
+
+
+def _mark_key(sku: str) -> ItemKey:
+    return _lane_pk(sku, 0), _MARK
 
 
 def _reservation_key(order_id: str) -> ItemKey:
@@ -383,7 +519,7 @@ def _waiting_key(order_id: str) -> ItemKey:
 
 
 def _place_key(waiting: Waiting, sku: str) -> ItemKey:
-    return f"WAITING#{sku}", f"{waiting.since}#{waiting.order_id}"
+    return _lane_pk(sku, waiting.lanes.get(sku, 0)), f"{waiting.since}#{waiting.order_id}"
 
 
 def _replenishment_key(sku: str, warehouse_id: str, number: int) -> ItemKey:
@@ -413,10 +549,13 @@ def _change(before: Reservation, after: Reservation) -> Change:
 def pack(fulfilments: Sequence[Fulfilment]) -> bytes:
     """Return an allocation as compressed JSON: what it takes is paid for at every change of its item."""
     plain = [
-        [one.number, one.warehouse_id, one.merchant_id, [[line.line, line.sku, line.quantity] for line in one.lines]]
-        for one in fulfilments
+        [one.number, one.warehouse_id, one.merchant_id, [_pack_line(line) for line in one.lines]] for one in fulfilments
     ]
     return zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), 9)
+
+
+def _pack_line(line: AllocatedLine) -> list[Any]:
+    return [line.line, line.sku, line.quantity, *([line.shard] if line.shard else [])]
 
 
 def unpack(packed: bytes) -> tuple[Fulfilment, ...]:
@@ -468,7 +607,13 @@ def _read_waiting(item: Item | None) -> Waiting | None:
         wants=item["wants"],
         warehouse_id=item["warehouse_id"],
         causes=tuple(item.get("causes", ())),
+        lanes=item.get("lanes", {}),
+        woken=item.get("woken", ""),
     )
+
+
+def _read_mark(item: Item) -> Mark:
+    return Mark(lanes=item.get("lanes", 1), asks="open_pk" in item and "asking" not in item)
 
 
 def _write_place(waiting: Waiting, sku: str) -> Item:

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from commerce import telemetry
 from commerce.clock import Clock, rfc3339
 from commerce.dynamo import Item, Page
-from commerce.events import Event
+from commerce.events import CustomerErased, Event
+from commerce.vault import Forgotten
 from notifications.model import PURCHASING, MailFailed, Notice, notice_of
 
 
@@ -37,6 +38,10 @@ class Notices(Protocol):
         """Return a page of a reader's notices, newest first, going on after the notice ``after``."""
         ...
 
+    def forget(self, reader: str) -> None:
+        """Take every notice of a reader away."""
+        ...
+
     def mark_read(self, reader: str, notice_id: str, at: str) -> Item:
         """Note when a notice was first read; raises `NoSuchNotice`."""
         ...
@@ -46,7 +51,7 @@ class Contacts(Protocol):
     """Who is behind a reader's id (`commerce.vault.Vault`)."""
 
     def contact(self, subject: str) -> dict[str, Any] | None:
-        """Return the contact card, or None for somebody unknown or erased."""
+        """Return the contact card, or None for somebody unknown; raises `commerce.vault.Forgotten` if erased."""
         ...
 
 
@@ -83,7 +88,13 @@ class Desk:
     purchasing: str = ""
 
     def card(self, reader: str) -> dict[str, Any]:
-        """Return the reader's contact card; an empty one for somebody who cannot be written to."""
+        """Return the reader's contact card; an empty one for somebody who cannot be written to.
+
+        Raises
+        ------
+        commerce.vault.Forgotten
+            He was erased.
+        """
         if reader == PURCHASING:
             return {"email": self.purchasing} if self.purchasing else {}
         return self.contacts.contact(reader) or {}
@@ -93,13 +104,16 @@ def tell(event: Event, desk: Desk) -> None:
     """Tell a change: a notice in the inbox, and a mail where there is an address.
 
     All that can fail and be tried again comes first; the notice's claim is the point of no return.
-    Who wins it sends the mail, once. A mail that is refused or cannot be handed over is counted and
-    noted on the notice and holds nothing up (docs/decisions/2026-11-23-mail-at-most-once.md).
+    Who wins it sends the mail, once; somebody erased is told nothing. A mail that is refused or cannot be handed
+    over is counted and noted on the notice and holds nothing up (docs/decisions/2026-11-23-mail-at-most-once.md).
     """
     notice = notice_of(event)
     if notice is None:
         return
-    card = desk.card(notice.reader)
+    try:
+        card = desk.card(notice.reader)
+    except Forgotten:
+        return
     letter = desk.writer.write(notice, card)
     if not desk.notices.claim(notice, letter.subject) or not card.get("email"):
         return
@@ -109,6 +123,11 @@ def tell(event: Event, desk: Desk) -> None:
         telemetry.logger().error("mail failed", extra={"notice": notice.id, "reason": error.reason})
         telemetry.count("MailFailed")
         desk.notices.mail_failed(notice, error.reason)
+
+
+def forget(event: CustomerErased, notices: Notices) -> None:
+    """Take away what an erased person was told."""
+    notices.forget(event.subject)
 
 
 def inbox(notices: Notices, reader: str, limit: int, after: str | None) -> Page:

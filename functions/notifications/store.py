@@ -44,13 +44,22 @@ class NoticeStore:
         return True
 
     def mail_failed(self, notice: Notice, reason: str) -> None:
-        """Note on ``notice`` that its mail was not taken (one more write unit, only then)."""
-        self._table.update((partition(notice.reader), notice.id), Change(set={"mail_failed": reason}))
+        """Note on ``notice`` that its mail was not taken (one more write unit, only then), if it is there still."""
+        noted = Change(set={"mail_failed": reason}, when=Attr("pk").exists())
+        try:
+            self._table.update((partition(notice.reader), notice.id), noted)
+        except ConditionFailed:
+            return  # its reader was erased meanwhile
 
     def inbox(self, reader: str, limit: int, after: str | None) -> Page:
         """Return a page of the reader's notices, newest first, going on after the notice ``after``."""
         start: Item | None = {"pk": partition(reader), "sk": after} if after else None
         return self._table.query(Key("pk").eq(partition(reader)), limit=limit, start=start, newest_first=True)
+
+    def forget(self, reader: str) -> None:
+        """Take every notice of the reader away."""
+        for item in self._table.query_all(Key("pk").eq(partition(reader)), consistent=True):
+            self._table.delete((item["pk"], item["sk"]))
 
     def mark_read(self, reader: str, notice_id: str, at: str) -> Item:
         """Note when a notice was first read, and return it.

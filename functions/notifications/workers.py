@@ -8,11 +8,12 @@ from typing import Any
 
 from commerce import aws, settings, worker
 from commerce.dynamo import Table
+from commerce.events import CustomerErased
 from commerce.vault import KmsVault
 from notifications import mail
 from notifications.letters import Letters
 from notifications.model import KINDS
-from notifications.service import Desk, tell
+from notifications.service import Desk, forget, tell
 from notifications.store import NoticeStore
 
 
@@ -29,5 +30,7 @@ def _desk() -> Desk:
 
 
 def inbox(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Tell a batch of changes."""
-    return worker.handle_batch(event, dict.fromkeys(KINDS, partial(tell, desk=_desk())))
+    """Tell a batch of changes; forget who was erased."""
+    desk = _desk()
+    erased = {CustomerErased: lambda it: forget(it, desk.notices)}
+    return worker.handle_batch(event, {**dict.fromkeys(KINDS, partial(tell, desk=desk)), **erased})

@@ -17,7 +17,7 @@ from commerce.tokens import OrderClaims
 from orders import wiring
 
 if TYPE_CHECKING:
-    from orders.model import Order
+    from orders.model import Erasure, Order
 
 
 def intake(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -28,6 +28,11 @@ def intake(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Function ``orders-api``: what buyers and support do with an order."""
     return _buyers().handle(event, context)
+
+
+def erasure(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Function ``orders-erasure``: a person asks, or support asks for him."""
+    return _erasures().handle(event, context)
 
 
 def ops(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -45,6 +50,18 @@ def _buyers() -> Api:
         api.route(f"POST {of}/orders/{{number}}/cancel", _cancel)
         api.route(f"POST {of}/orders/{{number}}/accept", _accept)
     api.route("POST /orders/{number}/claim", _claim)
+    api.route("GET /me/export/orders", _export)
+    api.route("GET /guest/orders/{number}/export", _export_one)
+    return api
+
+
+@cache
+def _erasures() -> Api:
+    api = Api("orders-erasure")
+    api.route("POST /me/erasure", _erase_me)
+    api.route("POST /guest/orders/{number}/erasure", _erase_buyer)
+    api.route("POST /ops/orders/{number}/erasure", _erase_buyer)
+    api.route("POST /ops/customers/{id}/erasure", _erase_customer)
     return api
 
 
@@ -111,7 +128,8 @@ def _cancel(request: Request) -> Answer:
 def _accept(request: Request) -> Answer:
     from orders.service import lifecycle
 
-    order = lifecycle.accept(_number(request), _asker(request), "buyer", wiring.orders(), SystemClock())
+    orders, windows = wiring.orders(), wiring.windows()
+    order = lifecycle.accept(_number(request), _asker(request), "buyer", orders, windows, SystemClock())
     return 200, _status(order)
 
 
@@ -119,8 +137,52 @@ def _claim(request: Request) -> Answer:
     from orders.service import lifecycle
 
     claims = wiring.signer().read(_token(request))
-    order = lifecycle.claim(_number(request), claims, request.caller.subject, wiring.orders(), SystemClock())
+    order = lifecycle.claim(_number(request), claims, request.caller.subject, wiring.claims(), SystemClock())
     return 200, _status(order)
+
+
+def _export(request: Request) -> Answer:
+    who = request.caller.subject
+    position = read_cursor(request.query.get("cursor"), "customer_id", who)
+    page = wiring.orders().of_customer(who, page_size(request.query, most=10, usual=10), position)
+    return 200, {"orders": [_exported(one) for one in page.orders], "next": cursor(page.next)}
+
+
+def _export_one(request: Request) -> Answer:
+    from orders.service import reading
+
+    return 200, _exported(reading.header(_number(request), _asker(request), wiring.orders()))
+
+
+def _exported(order: Order) -> dict[str, Any]:
+    from orders.service import reading
+
+    claimed = order.buyer != order.customer_id != ""
+    token = wiring.signer().issue(_claims(order)) if claimed else None
+    return reading.exported(order, token, wiring.orders(), wiring.vault())
+
+
+def _erase_me(request: Request) -> Answer:
+    from orders.service import erasing
+
+    return 202, _erasure(erasing.ask(request.caller.subject, wiring.orders(), SystemClock()))
+
+
+def _erase_buyer(request: Request) -> Answer:
+    from orders.service import erasing, reading
+
+    order = reading.header(_number(request), "" if request.by_staff else _asker(request), wiring.orders())
+    return 202, _erasure(erasing.ask_for_buyer(order, wiring.orders(), SystemClock()))
+
+
+def _erase_customer(request: Request) -> Answer:
+    from orders.service import erasing
+
+    subject = request.path["id"]
+    # A guest is erased by his order, which would not be waited for otherwise.
+    if not re.fullmatch(r"(?!guest_)[0-9A-Za-z_|.:@-]{1,128}", subject):
+        raise Invalid(fields=[FieldError("id", "malformed", "a customer's id, as its issuer gave it")])
+    return 202, _erasure(erasing.ask(subject, wiring.orders(), SystemClock()))
 
 
 def _open(request: Request) -> Answer:
@@ -197,6 +259,16 @@ def _placed(order: Order) -> dict[str, Any]:
 
 def _status(order: Order) -> dict[str, Any]:
     return {"number": show_order_number(order.order_id), "status": order.status.value}
+
+
+def _erasure(erasure: Erasure) -> dict[str, Any]:
+    waits_for = show_order_number(erasure.waits_for) if erasure.waits_for else None
+    return {
+        "state": erasure.state.value,
+        "asked_at": erasure.asked_at,
+        "erased_at": erasure.erased_at or None,
+        "waits_for": waits_for,
+    }
 
 
 def _claims(order: Order) -> OrderClaims:

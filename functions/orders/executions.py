@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import date
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class StepFunctions:
     def start(self, order_id: str) -> None:
         self._start(self._lifecycle, order_id, {"order_id": order_id})
 
-    def complete(self, order_id: str, total: int, day: date) -> None:
-        self._start(self._completion, f"{order_id}-{day}", {"order_id": order_id, "total": total})
+    def complete(self, order_id: str, total: int, at: datetime) -> None:
+        self._start(self._completion, f"{order_id}-{at:%Y%m%dT%H%M%S}", {"order_id": order_id, "total": total})
 
     def succeed(self, token: str) -> None:
         with self._unless_answered():

@@ -279,6 +279,57 @@ class Revision:
     lines: Sequence[Line]
 
 
+class ErasureState(enum.StrEnum):
+    """How far the erasure of a person is."""
+
+    ASKED = "asked"
+    DUE = "due"
+    ERASED = "erased"
+
+
+ERASURE_TRANSITIONS: Mapping[ErasureState, frozenset[ErasureState]] = MappingProxyType(
+    {
+        # Orders that still need the address are waited for; once it is due nothing brings the person back.
+        ErasureState.ASKED: frozenset({ErasureState.DUE}),
+        ErasureState.DUE: frozenset({ErasureState.ERASED}),
+        ErasureState.ERASED: frozenset(),
+    }
+)
+"""The one transition table of erasures; the store enforces it with conditions."""
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """The tombstone of a person: ids and times, and never anything else.
+
+    Attributes
+    ----------
+    subject
+        The customer's or guest's id.
+    asked_at
+        RFC 3339.
+    order_id
+        A guest's one order; empty for a customer, whose orders are listed.
+    waits_for
+        An order that needed the address when it was last looked.
+    version
+        Counts changes, and the orders that came in while it was asked for.
+    """
+
+    subject: str
+    asked_at: str
+    state: ErasureState = ErasureState.ASKED
+    order_id: str = ""
+    waits_for: str = ""
+    erased_at: str = ""
+    version: int = 1
+
+
+def needs_person(order: Order) -> bool:
+    """Whether the order cannot go on without its address: it has not left, and is not given up either."""
+    return STAGES.get(order.status) is Stage.DISPATCH
+
+
 class OrdersError(CommerceError):
     """Root of what this context refuses."""
 
@@ -321,6 +372,12 @@ class OrderCancelled(OrdersError, Conflict):
     """The order is being cancelled: its execution turns to putting things back."""
 
     slug = "order-cancelled"
+
+
+class BuyerErased(OrdersError, Conflict):
+    """The order came in while its buyer was being erased: it may not begin."""
+
+    slug = "buyer-erased"
 
 
 class PaymentArrived(OrdersError, Conflict):
@@ -366,6 +423,7 @@ class Windows:
 
     silence: timedelta
     acceptance: timedelta
+    settlement: timedelta
 
 
 _BEFORE_PAYMENT = frozenset({Status.RECEIVED, Status.AWAITING_STOCK, Status.AWAITING_PAYMENT})
@@ -487,8 +545,8 @@ def advance(order: Order, windows: Windows, now: datetime) -> Order:
 _RANK = {"allocated": 0, "dispatched": 1, "out_for_delivery": 2, "delivered": 3}
 
 
-def accept(order: Order, by: str, now: datetime) -> Order:
-    """Accept the delivery, for the buyer or for the window.
+def accept(order: Order, by: str, windows: Windows, now: datetime) -> Order:
+    """Accept the delivery, for the buyer or for the window; from now on the order's clock runs for its settlement.
 
     Raises
     ------
@@ -497,7 +555,15 @@ def accept(order: Order, by: str, now: datetime) -> Order:
     """
     if order.status in (Status.ACCEPTED, Status.COMPLETED):
         return order
-    return tell(move(order, Status.ACCEPTED), Entry(Fact.ACCEPTED, now, by))
+    accepted = replace(move(order, Status.ACCEPTED), due=now + windows.settlement)
+    return tell(accepted, Entry(Fact.ACCEPTED, now, by))
+
+
+def settle_again(order: Order, windows: Windows, now: datetime) -> Order:
+    """Let the clock of an accepted order that nobody settled in time run once more; any other is left alone."""
+    if order.status is not Status.ACCEPTED or order.due is None or order.due > now:
+        return order
+    return replace(order, due=now + windows.settlement)
 
 
 def complete(order: Order, now: datetime) -> Order:

@@ -107,6 +107,33 @@ class Timeline(BaseModel):
     timeline: list[TimelineEntry]
 
 
+class OrderExport(OrderBody):
+    """All that is held about an order. ``parts`` are paths of the same API to the rest; a 404 there says there is
+    none. With an ``order_token`` they take it as the header ``Order-Token``.
+    """
+
+    placed_as: Annotated[str, Field(examples=["customer"])]
+    card: Annotated[dict[str, Any] | None, Field(description="A guest's contact card.")] = None
+    timeline: list[TimelineEntry]
+    parts: Annotated[list[str], Field(examples=[["/orders/06PM4NXBDTKB/payments", "/orders/06PM4NXBDTKB/shipments"]])]
+
+
+class OrderExportPage(BaseModel):
+    """Orders as they are held, newest first; ``next`` is the cursor of the next page."""
+
+    orders: list[OrderExport]
+    next: str | None = None
+
+
+class ErasureBody(BaseModel):
+    """How far an erasure is: ``asked``, ``due`` or ``erased``. ``waits_for`` is an order that has not left yet."""
+
+    state: Annotated[str, Field(examples=["asked"])]
+    asked_at: str
+    erased_at: str | None
+    waits_for: Annotated[str | None, Field(examples=["06PM-4NXB-DTKB"])] = None
+
+
 class StatusBody(BaseModel):
     """Where the order is after what was asked."""
 
@@ -181,6 +208,28 @@ OPENAPI: dict[str, Operation] = {
     ),
     "POST /orders/{number}/claim": Operation(
         "Take a guest's order into your account.", response=StatusBody, headers=_TOKEN
+    ),
+    "GET /me/export/orders": Operation(
+        "All that is held about my orders.",
+        response=OrderExportPage,
+        query={"cursor": "Where to go on: `next` of the page before.", "limit": "1 to 10, usually 10."},
+    ),
+    "GET /guest/orders/{number}/export": Operation(
+        "All that is held about a guest's order.", response=OrderExport, headers=_TOKEN
+    ),
+    "POST /me/erasure": Operation(
+        "Erase me: at once, or when the last order has left. Asking again shows how far it is.",
+        response=ErasureBody,
+        status=202,
+    ),
+    "POST /guest/orders/{number}/erasure": Operation(
+        "Erase the guest of an order.", response=ErasureBody, status=202, headers=_TOKEN
+    ),
+    "POST /ops/orders/{number}/erasure": Operation(
+        "Erase whose order it is, at his request.", response=ErasureBody, status=202
+    ),
+    "POST /ops/customers/{id}/erasure": Operation(
+        "Erase a customer, at his request.", response=ErasureBody, status=202
     ),
     "GET /ops/orders": Operation(
         "Open orders by status and age.",

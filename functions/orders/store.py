@@ -7,19 +7,23 @@ pk                     sk               what
 ``ORDER#<number>``     ``REV#<n>``      a revision: sealed address, first page of lines; immutable
 ``ORDER#<number>``     ``REV#<n>#<p>``  further pages of its lines
 ``ORDER#<number>``     ``WAIT#<what>``  the token of what the execution waits for
-``KEY#<scope>``        ``<key>``        which order an Idempotency-Key made, as long as the order
+``KEY#<scope>``        ``<key>``        which order an Idempotency-Key made, as long as the order or its buyer
 ``PACE#<buyer>``       ``<since>``      orders placed since then, in a window of the buyer's; goes by itself
+``CLAIM#<customer>``   ``<number>``     a guest's order that the customer claimed
+``ERASED``             ``<subject>``    the tombstone of a person whose erasure was asked for: ids and times
 ``OFFER#<sku>``        ``<currency>``   this context's copy of an offer
 =====================  ===============  ==========================================================
 
 Index ``customer`` lists a customer's orders; index ``open`` (sparse, sharded) lists open orders by
-what their clock runs for. Both are keys-only: the headers are read by batch.
+what their clock runs for, and erasures that are not done. Both are keys-only: the headers are read by
+batch.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,12 +32,27 @@ from boto3.dynamodb.conditions import Key as KeyIs
 
 from commerce import outbox
 from commerce.clock import parse, rfc3339
-from commerce.dynamo import BadPosition, Change, ConditionFailed, Item, Page, Put, Table, TransactionFailed, Update
+from commerce.dynamo import (
+    BadPosition,
+    Change,
+    Check,
+    ConditionFailed,
+    Item,
+    Page,
+    Put,
+    Table,
+    TransactionFailed,
+    Update,
+)
 from commerce.events import Event, Offer
+from commerce.vault import Closed
 from orders.model import (
+    ERASURE_TRANSITIONS,
     STAGES,
     Charges,
     Entry,
+    Erasure,
+    ErasureState,
     Line,
     NoSuchOrder,
     NumberTaken,
@@ -53,11 +72,24 @@ LINES_A_PAGE = 100
 """Lines in one item: about 6 KB, and the largest order's pages still fit one transaction."""
 
 
-class DynamoOrders:
-    """`orders.service.ports.Orders` and `Offers` over the orders table."""
+_ERASED = "ERASED"
+_PENDING = "erasure"
 
-    def __init__(self, table: Table) -> None:
+
+class DynamoOrders:
+    """`orders.service.ports.Orders`, `Offers` and `Erasures` over the orders table.
+
+    Parameters
+    ----------
+    table
+        The orders table.
+    vault
+        Name of the table ``vault``, for the one write that depends on it: `save_claim`.
+    """
+
+    def __init__(self, table: Table, vault: str | None = None) -> None:
         self._table = table
+        self._vault = vault
 
     def add(
         self, order: Order, revision: Revision, key: Key, events: Sequence[Event], window: Window | None = None
@@ -132,22 +164,26 @@ class DynamoOrders:
         )
 
     def save(self, before: Order, after: Order, events: Sequence[Event]) -> None:
-        old, new = _header_item(before, ()), _header_item(after, ())
-        told = [_entry_text(entry, after.placed_at) for entry in after.timeline[len(before.timeline) :]]
-        change = Change(
-            set={
-                **{name: value for name, value in new.items() if name != "timeline" and old.get(name) != value},
-                "version": before.version + 1,
-            },
-            append={"timeline": told} if told else {},
-            remove=[name for name in old if name not in new],
-            when=Attr("version").eq(before.version) & Attr("status").eq(before.status.value),
-            outbox=outbox.pack(*events),
-        )
         try:
-            self._table.update((_pk(before.order_id), "HEAD"), change)
+            self._table.update((_pk(before.order_id), "HEAD"), _change(before, after, events))
         except ConditionFailed as error:
             raise Changed() from error
+
+    def save_claim(self, before: Order, after: Order, events: Sequence[Event]) -> None:
+        if self._vault is None:
+            raise ValueError("claims depend on the vault")
+        owner = after.customer_id
+        claim: Item = {"pk": f"CLAIM#{owner}", "sk": after.order_id, "v": 1}
+        try:
+            self._table.transact(
+                [
+                    Update((_pk(before.order_id), "HEAD"), _change(before, after, events)),
+                    Put(claim),
+                    Check((owner, "KEY"), Attr("erasure").not_exists(), self._vault),
+                ]
+            )
+        except TransactionFailed as error:
+            raise (Closed() if 2 in error.failed else Changed()) from error
 
     def put_wait(self, order_id: str, wait: Wait, token: str, events: Sequence[Event]) -> None:
         item = {"pk": _pk(order_id), "sk": _wait(wait), "v": 1, "token": token, "outbox": outbox.pack(*events)}
@@ -191,6 +227,70 @@ class DynamoOrders:
         except ConditionFailed:
             return  # a newer version is there already
 
+    def owned_by(self, customer_id: str) -> Iterator[Order]:
+        ids = {item["order_id"] for item in self._partition(f"KEY#{customer_id}")}
+        ids |= {item["sk"] for item in self._partition(f"CLAIM#{customer_id}")}
+        # Claims that are older than their own items are in the index alone, which has had the time to catch up.
+        indexed = self._table.query_all(KeyIs("customer_id").eq(customer_id), index="customer")
+        ids |= {item["pk"].removeprefix("ORDER#") for item in indexed}
+        keys = [(_pk(order_id), "HEAD") for order_id in sorted(ids)]
+        for at in range(0, len(keys), LINES_A_PAGE):
+            headers = self._table.get_many(keys[at : at + LINES_A_PAGE], consistent=True)
+            orders = (_order(item) for item in headers.values())
+            yield from (order for order in orders if order.customer_id == customer_id)
+
+    def ask_erasure(self, erasure: Erasure) -> Erasure:
+        try:
+            self._table.put(_erasure_item(erasure), when=Attr("pk").not_exists())
+        except ConditionFailed as error:
+            if error.item is None:
+                raise
+            return _erasure(error.item)
+        return erasure
+
+    def erasure(self, subject: str) -> Erasure | None:
+        found = self._table.get((_ERASED, subject))
+        return _erasure(found) if found else None
+
+    def move_erasure(self, before: Erasure, after: Erasure, events: Sequence[Event] = ()) -> Erasure:
+        if after.state is not before.state and after.state not in ERASURE_TRANSITIONS[before.state]:
+            raise ValueError(f"{before.state} erasures do not become {after.state}")
+        moved = replace(after, version=before.version + 1)
+        as_before = Attr("version").eq(before.version) & Attr("state").eq(before.state.value)
+        try:
+            self._table.put(_erasure_item(moved, events), when=as_before)
+        except ConditionFailed as error:
+            raise Changed() from error
+        return moved
+
+    def hold_erasure(self, subject: str) -> bool:
+        held = Change(add={"version": 1}, when=Attr("state").eq(ErasureState.ASKED.value))
+        try:
+            self._table.update((_ERASED, subject), held)
+        except ConditionFailed:
+            return False
+        return True
+
+    def repeat_erasure(self, erasure: Erasure) -> Erasure:
+        self._table.put(_erasure_item(erasure))
+        return erasure
+
+    def pending_erasures(self) -> Iterator[str]:
+        for item in self._table.query_all(KeyIs("open_pk").eq(_PENDING), index="open"):
+            yield item["sk"]
+
+    def tombstones(self) -> Iterator[Erasure]:
+        for item in self._partition(_ERASED):
+            yield _erasure(item)
+
+    def forget_keys(self, scope: str, key: str = "") -> None:
+        keys = [key] if key else [item["sk"] for item in self._partition(f"KEY#{scope}")]
+        for one in keys:
+            self._table.delete((f"KEY#{scope}", one))
+
+    def _partition(self, pk: str) -> Iterator[Item]:
+        return self._table.query_all(KeyIs("pk").eq(pk), consistent=True)
+
     def _list(self, page: Page) -> OrderList:
         keys = [(item["pk"], "HEAD") for item in page.items]
         headers = self._table.get_many(keys, consistent=True)
@@ -225,6 +325,21 @@ def _counted(window: Window) -> Update:
 
 def _wait(wait: Wait) -> str:
     return f"WAIT#{wait}"
+
+
+def _change(before: Order, after: Order, events: Sequence[Event]) -> Change:
+    old, new = _header_item(before, ()), _header_item(after, ())
+    told = [_entry_text(entry, after.placed_at) for entry in after.timeline[len(before.timeline) :]]
+    return Change(
+        set={
+            **{name: value for name, value in new.items() if name != "timeline" and old.get(name) != value},
+            "version": before.version + 1,
+        },
+        append={"timeline": told} if told else {},
+        remove=[name for name in old if name not in new],
+        when=Attr("version").eq(before.version) & Attr("status").eq(before.status.value),
+        outbox=outbox.pack(*events),
+    )
 
 
 def _key_used(item: Mapping[str, Any]) -> KeyUsed:
@@ -265,6 +380,36 @@ def _header_item(order: Order, events: Sequence[Event]) -> Item:
     if events:
         item["outbox"] = outbox.pack(*events)
     return item
+
+
+def _erasure_item(erasure: Erasure, events: Sequence[Event] = ()) -> Item:
+    item: Item = {
+        "pk": _ERASED,
+        "sk": erasure.subject,
+        "v": 1,
+        "state": erasure.state.value,
+        "version": erasure.version,
+        "asked_at": erasure.asked_at,
+        "order_id": erasure.order_id or None,
+        "waits_for": erasure.waits_for or None,
+        "erased_at": erasure.erased_at or None,
+        "outbox": outbox.pack(*events),
+    }
+    if erasure.state is not ErasureState.ERASED:
+        item |= {"open_pk": _PENDING, "due": erasure.asked_at}
+    return item
+
+
+def _erasure(item: Mapping[str, Any]) -> Erasure:
+    return Erasure(
+        subject=item["sk"],
+        asked_at=item["asked_at"],
+        state=ErasureState(item["state"]),
+        order_id=item.get("order_id", ""),
+        waits_for=item.get("waits_for", ""),
+        erased_at=item.get("erased_at", ""),
+        version=item["version"],
+    )
 
 
 def _order(item: Mapping[str, Any]) -> Order:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from commerce.clock import SystemClock, parse
 from commerce.events import Fulfilment
 from orders import wiring
 from orders.model import Wait
-from orders.service import lifecycle
+from orders.service import erasing, lifecycle
 
 
 def screen(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Give the order to this execution and hand on what to reserve."""
-    return lifecycle.screen(event["order_id"], event["started_at"], wiring.orders(), SystemClock())
+    welcome = partial(erasing.still_welcome, erasures=wiring.orders(), tombstones=wiring.tombstones())
+    return lifecycle.screen(event["order_id"], event["started_at"], wiring.orders(), welcome, SystemClock())
 
 
 def await_stock(event: Mapping[str, Any], context: object) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 from commerce import aws, settings
 from commerce.dynamo import Table
 from commerce.tokens import TokenSigner
-from commerce.vault import KmsVault
+from commerce.vault import KmsVault, Tombstones
 from orders.executions import StepFunctions
 from orders.model import Pace, Windows
 from orders.store import DynamoOrders
@@ -18,6 +18,18 @@ from orders.store import DynamoOrders
 def orders() -> DynamoOrders:
     """Return the orders table's store."""
     return DynamoOrders(Table(aws.dynamodb(), settings.env("ORDERS_TABLE")))
+
+
+@cache
+def claims() -> DynamoOrders:
+    """Return the orders table's store for claims, which depend on the vault."""
+    return DynamoOrders(Table(aws.dynamodb(), settings.env("ORDERS_TABLE")), settings.env("VAULT_TABLE"))
+
+
+@cache
+def tombstones() -> Tombstones:
+    """Return who is closed and erased."""
+    return Tombstones(Table(aws.dynamodb(), settings.env("VAULT_TABLE")))
 
 
 @cache
@@ -48,4 +60,5 @@ def windows() -> Windows:
     return Windows(
         silence=timedelta(seconds=settings.env_seconds("SILENCE_SECONDS")),
         acceptance=timedelta(seconds=settings.env_seconds("ACCEPTANCE_SECONDS")),
+        settlement=timedelta(seconds=settings.env_seconds("SETTLEMENT_SECONDS")),
     )

@@ -21,7 +21,7 @@ from commerce.events import (
 )
 from orders import wiring
 from orders.executions import StepFunctions
-from orders.service import lifecycle
+from orders.service import erasing, lifecycle
 
 
 def start(event: Mapping[str, Any], context: object) -> dict[str, Any]:
@@ -59,7 +59,10 @@ def offers(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 
 
 def sweep(event: Mapping[str, Any], context: object) -> None:
-    """Act on open orders whose clock has run out."""
+    """Act on open orders whose clock has run out, and go on with erasures."""
     runs = StepFunctions(aws.stepfunctions(), settings.env("LIFECYCLE_ARN"), settings.env("COMPLETION_ARN"))
     for kind, number in lifecycle.sweep(wiring.orders(), runs, wiring.windows(), SystemClock()).items():
         telemetry.count(f"Orders{kind.capitalize()}", number)
+    desk = erasing.Desk(wiring.orders(), wiring.tombstones(), wiring.vault(), SystemClock())
+    for kind, number in erasing.sweep(desk).items():
+        telemetry.count(f"Erasures{kind.capitalize()}", number)

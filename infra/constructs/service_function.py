@@ -88,7 +88,8 @@ class ServiceFunction(Construct):
             role=role.without_policy_updates(),
             memory_size=size.memory,
             timeout=Duration.seconds(size.timeout),
-            tracing=lambda_.Tracing.ACTIVE,
+            # Workflows decide what is traced and their tasks follow; Lambda's own sampling cannot be set.
+            tracing=lambda_.Tracing.PASS_THROUGH,
             reserved_concurrent_executions=stage.reserved_concurrency.get(name),
             environment={
                 "POWERTOOLS_SERVICE_NAME": runtime.service,
@@ -98,6 +99,11 @@ class ServiceFunction(Construct):
                 **(environment or {}),
             },
             log_group=log,
+            # Lambda's own lines only if an invocation failed; ours are chosen by POWERTOOLS_LOG_LEVEL alone, because
+            # Lambda takes a line without a level of its own, a metric's for one, for an INFO.
+            logging_format=lambda_.LoggingFormat.JSON,
+            system_log_level_v2=lambda_.SystemLogLevel.WARN,
+            application_log_level_v2=lambda_.ApplicationLogLevel.TRACE,
             current_version_options=lambda_.VersionOptions(
                 removal_policy=RemovalPolicy.RETAIN if stage.stateful_retained else RemovalPolicy.DESTROY
             ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from infra.contexts.context import ContextStack
-from infra.iam import on_key, on_table
+from commerce.events import CustomerErased
+from infra.contexts.context import ContextStack, subscribe
+from infra.iam import allow, on_key, on_table
 
 
 class CustomersStack(ContextStack):
@@ -27,3 +28,19 @@ class CustomersStack(ContextStack):
                 on_key(data_key, "GenerateDataKey", "Decrypt"),
             ],
         )
+        pool = self._own_pool()
+        self.worker(
+            "customers-inbox",
+            "customers-inbox",
+            "customers.workers.inbox",
+            patterns=subscribe("customers-inbox", CustomerErased),
+            environment={"CUSTOMERS_TABLE": self.names.of("customers"), **({"USER_POOL_ID": pool} if pool else {})},
+            statements=[
+                on_table(self.names, "customers", "PutItem"),
+                *([allow(["cognito-idp:AdminDeleteUser"], [self.names.user_pool_arn(pool)])] if pool else []),
+            ],
+        )
+
+    def _own_pool(self) -> str:
+        """Return the id of the platform's own user pool; empty where another issuer signs people in."""
+        return self.names.published("user-pool-id") if self.stage.issuer is None else ""

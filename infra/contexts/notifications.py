@@ -6,6 +6,7 @@ from aws_cdk import aws_events as events
 
 from commerce.events import (
     CancellationRefused,
+    CustomerErased,
     OrderAccepted,
     OrderAwaitingStock,
     OrderCancelled,
@@ -51,6 +52,7 @@ class NotificationsStack(ContextStack):
                     OrderCancelled,
                     OrderExpired,
                     CancellationRefused,
+                    CustomerErased,
                     PaymentDeclined,
                     PaymentReturned,
                     ShipmentDispatched,
@@ -74,7 +76,7 @@ class NotificationsStack(ContextStack):
                 "PURCHASING_MAIL": self.stage.purchasing_mail,
             },
             statements=[
-                on_table(self.names, "notifications", "PutItem", "UpdateItem"),
+                on_table(self.names, "notifications", "PutItem", "UpdateItem", "Query", "DeleteItem"),
                 on_table(self.names, "vault", "GetItem"),
                 on_key(data_key, "Decrypt"),
                 allow(["ses:SendEmail"], [self.names.identity_arn(self.stage.sender)]),

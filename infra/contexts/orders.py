@@ -21,15 +21,16 @@ from commerce.events import (
     StockAvailable,
 )
 from infra.constructs.dead_letter_queue import SUFFIX, DeadLetterQueue
-from infra.constructs.state_machine import StateMachine
+from infra.constructs.state_machine import EXPRESS, StateMachine
 from infra.contexts.context import ContextStack, subscribe
 from infra.iam import allow, on_index, on_key, on_machine, on_table
 from infra.names import COMMERCE_BUS
 
 LIFECYCLE = "order-lifecycle"
 COMPLETION = "order-completion"
+COMPLETION_MACHINE = f"{COMPLETION}{EXPRESS}"
 
-_WINDOWS = ("SILENCE_SECONDS", "ACCEPTANCE_SECONDS")
+_WINDOWS = ("SILENCE_SECONDS", "ACCEPTANCE_SECONDS", "SETTLEMENT_SECONDS")
 
 LIFECYCLE_FUNCTIONS = {
     "ScreenFunction": "orders-screen",
@@ -72,13 +73,14 @@ class OrdersStack(ContextStack):
             "VAULT_TABLE": self.names.of("vault"),
             "DATA_KEY_ARN": self.names.published("data-key-arn"),
             "MAC_KEY_ARN": self.names.published("mac-key-arn"),
-            "COMPLETION_ARN": self.names.machine_arn(COMPLETION),
+            "COMPLETION_ARN": self.names.machine_arn(COMPLETION_MACHINE),
             "LIFECYCLE_ARN": self.names.machine_arn(LIFECYCLE),
             "OPEN_SECONDS": str(windows.stock + windows.payment + windows.dispatch),
             "PACE_ORDERS": str(self.stage.pace.orders),
             "PACE_SECONDS": str(self.stage.pace.seconds),
             "SILENCE_SECONDS": str(windows.silence),
             "ACCEPTANCE_SECONDS": str(windows.acceptance),
+            "SETTLEMENT_SECONDS": str(windows.settlement),
         }
         return {"ORDERS_TABLE": self.names.of("orders"), **{name: known[name] for name in names}}
 
@@ -101,14 +103,20 @@ class OrdersStack(ContextStack):
         self.function(
             "orders-api",
             "orders.api.handler",
-            environment=self._environment("VAULT_TABLE", "DATA_KEY_ARN", "MAC_KEY_ARN"),
+            environment=self._environment("VAULT_TABLE", "DATA_KEY_ARN", "MAC_KEY_ARN", *_WINDOWS),
             statements=[
-                self._table("GetItem", "BatchGetItem", "Query", "UpdateItem"),
+                self._table("GetItem", "BatchGetItem", "Query", "UpdateItem", "PutItem"),
                 on_index(self.names, "orders", "customer"),
-                on_table(self.names, "vault", "GetItem"),
+                on_table(self.names, "vault", "GetItem", "ConditionCheckItem"),
                 on_key(data_key, "Decrypt"),
                 on_key(mac_key, "GenerateMac", "VerifyMac"),
             ],
+        )
+        self.function(
+            "orders-erasure",
+            "orders.api.erasure",
+            environment=self._environment("MAC_KEY_ARN"),
+            statements=[self._table("GetItem", "PutItem"), on_key(mac_key, "VerifyMac")],
         )
         queues = self.names.queue_arn("*")
         self.function(
@@ -134,6 +142,8 @@ class OrdersStack(ContextStack):
 
     def _tasks(self) -> None:
         answer = on_machine(self.names, LIFECYCLE, "SendTaskSuccess")
+        more = {"resume": _WINDOWS, "screen": ("VAULT_TABLE",)}
+        rights = {"screen": [on_table(self.names, "vault", "GetItem")]}
         for task, operations, answers in (
             ("screen", ("GetItem", "Query", "UpdateItem"), False),
             ("await-stock", ("GetItem", "PutItem", "UpdateItem"), True),
@@ -147,8 +157,8 @@ class OrdersStack(ContextStack):
             self.function(
                 f"orders-{task}",
                 f"orders.tasks.{task.replace('-', '_')}",
-                environment=self._environment(*(_WINDOWS if task == "resume" else ())),
-                statements=[self._table(*operations), *([answer] if answers else [])],
+                environment=self._environment(*more.get(task, ())),
+                statements=[self._table(*operations), *([answer] if answers else []), *rights.get(task, ())],
             )
 
     def _workers(self) -> None:
@@ -193,18 +203,23 @@ class OrdersStack(ContextStack):
         self.scheduled(
             "orders-sweep",
             "orders.workers.sweep",
-            environment=self._environment(*_WINDOWS, "LIFECYCLE_ARN", "COMPLETION_ARN"),
+            environment=self._environment(*_WINDOWS, "LIFECYCLE_ARN", "COMPLETION_ARN", "VAULT_TABLE", "DATA_KEY_ARN"),
             statements=[
-                self._table("GetItem", "UpdateItem"),
+                self._table("GetItem", "BatchGetItem", "Query", "UpdateItem", "PutItem", "DeleteItem"),
                 on_index(self.names, "orders", "open"),
+                on_index(self.names, "orders", "customer"),
+                on_table(self.names, "vault", "GetItem", "UpdateItem"),
+                on_key(self.names.published("data-key-arn"), "Decrypt"),
                 on_machine(self.names, LIFECYCLE, "StartExecution"),
-                on_machine(self.names, COMPLETION, "StartExecution"),
+                on_machine(self.names, COMPLETION_MACHINE, "StartExecution"),
             ],
         )
         self.count_alarm(
             "OrdersStuck", 0, "open orders whose clock ran out and that nothing moves on: see GET /ops/orders"
         )
         self.count_alarm("OrdersSilent", 0, "dispatched orders that nobody delivered in time")
+        self.count_alarm("ErasuresLate", 0, "an erasure is three weeks old: see the order it waits for")
+        self.count_alarm("ErasuresFailed", 0, "erasures that a sweep could not go on with: see its log")
         self.count_alarm("OrdersFailed", 0, "orders that a sweep could not act on: see its log")
 
     def _lifecycle(self) -> None:
@@ -220,7 +235,7 @@ class OrdersStack(ContextStack):
         )
 
     def _completion(self) -> None:
-        machine = self._machine(COMPLETION, COMPLETION_FUNCTIONS, {})
+        machine = self._machine(COMPLETION, COMPLETION_FUNCTIONS, {}, express=True)
         rule = f"{COMPLETION}-orders"
         failures = f"{COMPLETION}{SUFFIX}"
         dead = DeadLetterQueue(
@@ -237,7 +252,7 @@ class OrdersStack(ContextStack):
             "CompletionRole",
             assumed_by=iam.ServicePrincipal("events.amazonaws.com"),
             inline_policies={
-                "start": iam.PolicyDocument(statements=[on_machine(self.names, COMPLETION, "StartExecution")])
+                "start": iam.PolicyDocument(statements=[on_machine(self.names, COMPLETION_MACHINE, "StartExecution")])
             },
         )
         events.Rule(
@@ -256,9 +271,19 @@ class OrdersStack(ContextStack):
             ],
         )
 
-    def _machine(self, name: str, functions: dict[str, str], numbers: dict[str, int]) -> StateMachine:
-        self.machines.append(name)
-        made = StateMachine(self, name, stage=self.stage, names=self.names, functions=functions, numbers=numbers)
-        title = "".join(part.capitalize() for part in name.split("-"))
+    def _machine(
+        self, process: str, functions: dict[str, str], numbers: dict[str, int], *, express: bool = False
+    ) -> StateMachine:
+        made = StateMachine(
+            self,
+            process,
+            stage=self.stage,
+            names=self.names,
+            functions=functions,
+            numbers=numbers,
+            express=express,
+        )
+        self.machines.append(made.name)
+        title = "".join(part.capitalize() for part in process.split("-"))
         CfnOutput(self, f"{title}Arn", value=made.machine.state_machine_arn)
         return made

@@ -198,6 +198,7 @@ class DataStack(Stack):
         issuer = f"https://cognito-idp.{self.region}.{self.url_suffix}/{pool.user_pool_id}"
         self._names.publish("issuer", issuer)
         self._names.publish("audience", client.user_pool_client_id)
+        self._names.publish("user-pool-id", pool.user_pool_id)
         CfnOutput(self, "UserPoolId", value=pool.user_pool_id)
         CfnOutput(self, "UserPoolClientId", value=client.user_pool_client_id)
 

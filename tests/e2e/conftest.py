@@ -20,11 +20,17 @@ LONGEST_PROLOGUE = 240
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "begun(prologue): is begun in the background when the session starts")
+    config.addinivalue_line("markers", "at_the_start: needs a platform on which nothing else happens")
     config.addinivalue_line("markers", "at_the_end: looks at what all other tests have left")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("at_the_end") is not None)
+    def when(item: pytest.Item) -> int:
+        return (item.get_closest_marker("at_the_end") is not None) - (
+            item.get_closest_marker("at_the_start") is not None
+        )
+
+    items.sort(key=when)
 
 
 @pytest.hookimpl(wrapper=True)

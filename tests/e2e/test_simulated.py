@@ -30,7 +30,7 @@ def test_dynamodb_answers_each_simulated_call_as_the_local_cloud_does(platform: 
 
 
 @pytest.mark.at_the_end
-@pytest.mark.parametrize("machine", ["order-lifecycle", "order-completion"])
+@pytest.mark.parametrize("machine", ["order-lifecycle", "order-completion-express"])
 def test_executions_of_the_local_cloud_play_again_state_by_state(platform: Platform, machine: str) -> None:
     states = platform.deployment.client("stepfunctions")
     [arn] = [

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
 
 from commerce.access import ROUTES
 from tests.infra.templates import Synthesised, flat
+from tools.localcloud.recorder import LOG_EVENT_BYTES
+from tools.run.journal import ACCESS_LOG_BYTES
 
 pytestmark = pytest.mark.infra
 
@@ -77,3 +80,22 @@ def test_the_api_is_throttled_and_logs_nothing_that_names_a_person(synthesised: 
     assert "$context.routeKey" in line
     for personal in ("claims", "sourceIp", "$context.path", "userAgent"):
         assert personal not in line
+
+
+def test_a_line_of_the_access_log_is_as_long_as_is_reckoned(synthesised: Synthesised) -> None:
+    [(_, _, stage)] = synthesised.resources("AWS::ApiGatewayV2::Stage")
+    usual = {
+        "requestId": "JKJaXmPLvHcESHA=",
+        "requestTime": "25/Nov/2026:03:05:54 +0000",
+        "routeKey": "POST /payments/callbacks/{provider}",
+        "status": "202",
+        "responseLatency": "1234",
+        "integrationLatency": "1230",
+        "responseLength": "1234",
+    }
+    line = re.sub(
+        r"\$context\.([a-zA-Z.]+)",
+        lambda found: usual.get(found[1], "-"),
+        stage["Properties"]["AccessLogSettings"]["Format"],
+    )
+    assert len(line) + LOG_EVENT_BYTES == pytest.approx(ACCESS_LOG_BYTES, rel=0.1)

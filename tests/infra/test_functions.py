@@ -64,7 +64,11 @@ def test_every_function_runs_python_313_on_arm64_traced_with_its_log(synthesised
         properties = function["Properties"]
         assert properties["Runtime"] == "python3.13"
         assert properties["Architectures"] == ["arm64"]
-        assert properties["TracingConfig"] == {"Mode": "Active"}
+        assert properties["TracingConfig"] == {"Mode": "PassThrough"}
+        logging = properties["LoggingConfig"]
+        assert (logging["LogFormat"], logging["SystemLogLevel"]) == ("JSON", "WARN")
+        # Lambda must drop none of the function's own lines: metrics are such lines.
+        assert logging["ApplicationLogLevel"] == "TRACE"
         assert len(properties["Layers"]) == 2
         assert properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == stack
         log = synthesised.refer(stack, properties["LoggingConfig"]["LogGroup"])["Properties"]
@@ -110,6 +114,18 @@ def test_no_role_is_shared_and_none_is_added_to(synthesised: Synthesised) -> Non
     assert list(synthesised.resources("AWS::IAM::Policy")) == []
     for _, _, role in synthesised.resources("AWS::IAM::Role"):
         assert "ManagedPolicyArns" not in role["Properties"]
+
+
+def test_users_are_deleted_by_one_function_and_in_the_own_pool_alone(synthesised: Synthesised) -> None:
+    allowed = [
+        flat(statement["Resource"])
+        for _, _, role in synthesised.resources("AWS::IAM::Role")
+        for statement in statements(role)
+        if "cognito-idp:AdminDeleteUser" in listed(statement["Action"])
+    ]
+    assert len(allowed) == 1, allowed
+    assert ":userpool/" in allowed[0]
+    assert not allowed[0].endswith("*")
 
 
 def test_no_statement_allows_more_than_it_must(synthesised: Synthesised) -> None:
@@ -185,6 +201,7 @@ def test_windows_are_told_in_seconds_as_the_stage_has_them(synthesised: Synthesi
         "OPEN_SECONDS": windows.stock + windows.payment + windows.dispatch,
         "SILENCE_SECONDS": windows.silence,
         "ACCEPTANCE_SECONDS": windows.acceptance,
+        "SETTLEMENT_SECONDS": windows.settlement,
         "REPLENISHMENT_LEAD_SECONDS": windows.replenishment,
         "PENDING_SECONDS": windows.pending,
         "PACE_SECONDS": synthesised.stage.pace.seconds,

@@ -25,7 +25,7 @@ def test_a_queue_without_tls_stops_the_synthesis(context: dict[str, Any], tmp_pa
 
 
 def test_few_rules_are_acknowledged_each_with_a_reason() -> None:
-    assert len({rule.partition("[")[0] for rule in nag.ACKNOWLEDGED}) <= 15
+    assert len({finding.partition("[")[0] for finding in nag.ACKNOWLEDGED}) <= 15
     assert all(len(reason) > 10 for reason in nag.ACKNOWLEDGED.values())
 
 

@@ -22,11 +22,12 @@ CONSUMERS = {
     "OrderPaid": {"notifications-inbox"},
     "FulfilmentRequested": {"shipping-inbox"},
     "OrderDelivered": {"notifications-inbox"},
-    "OrderAccepted": {"order-completion"},
+    "OrderAccepted": {"order-completion-express"},
     "OrderCancellationRequested": {"orders-inbox"},
     "OrderCancelled": {"notifications-inbox"},
     "OrderExpired": {"notifications-inbox"},
     "CancellationRefused": {"notifications-inbox"},
+    "CustomerErased": {"customers-inbox", "notifications-inbox"},
     "PaymentAuthorised": {"orders-inbox"},
     "PaymentDeclined": {"notifications-inbox"},
     "PaymentReturned": {"notifications-inbox"},
@@ -76,7 +77,7 @@ def test_every_event_type_has_an_example_and_every_example_goes_where_it_should(
 
 def test_only_who_did_not_accept_himself_is_told_of_an_acceptance(synthesised: Synthesised) -> None:
     event = {"source": "commerce.orders", "detail-type": "OrderAccepted", "detail": {"by": "window"}}
-    assert told(synthesised, "commerce", event) == {"order-completion", "notifications-inbox"}
+    assert told(synthesised, "commerce", event) == {"order-completion-express", "notifications-inbox"}
 
 
 def test_an_event_on_the_wrong_bus_reaches_nobody(synthesised: Synthesised) -> None:
@@ -106,7 +107,7 @@ def test_every_queue_has_a_dead_letter_queue_of_its_own(synthesised: Synthesised
         assert properties["RedrivePolicy"]["maxReceiveCount"] == wanted
         assert dead["QueueName"] not in taken
         taken.add(dead["QueueName"])
-    assert len(taken) == 8
+    assert len(taken) == 9
 
 
 def test_no_queue_takes_messages_without_tls(synthesised: Synthesised) -> None:
@@ -185,6 +186,7 @@ def test_every_queue_is_worked_off_at_the_stage_s_pace(synthesised: Synthesised)
         "shipping-inbox",
         "shipping-scans",
         "notifications-inbox",
+        "customers-inbox",
     }
 
 

@@ -144,3 +144,4 @@ def test_another_issuer_takes_the_user_pool_s_place(synthesise: Callable[[Stage]
     }
     assert published["/commerce/issuer/issuer"] == "https://login.example/realms/shop"
     assert published["/commerce/issuer/audience"] == "shop,desk"
+    assert "AdminDeleteUser" not in str(list(other.resources("AWS::IAM::Role"))), "a right over somebody else's users"

@@ -9,11 +9,20 @@ from typing import Any
 
 import pytest
 
-from infra.constructs.state_machine import DEFINITIONS, PlaceholdersDiffer, definition
-from infra.contexts.orders import COMPLETION, COMPLETION_FUNCTIONS, LIFECYCLE, LIFECYCLE_FUNCTIONS
+from infra.constructs.state_machine import DEFINITIONS, EXPRESS, PlaceholdersDiffer, definition
+from infra.contexts.orders import (
+    COMPLETION,
+    COMPLETION_FUNCTIONS,
+    COMPLETION_MACHINE,
+    LIFECYCLE,
+    LIFECYCLE_FUNCTIONS,
+)
 from tests.infra.templates import Synthesised, flat
 
 pytestmark = pytest.mark.infra
+
+FIVE_MINUTES = 300
+"""The longest time that AWS lets an Express execution take."""
 
 
 def machines(synthesised: Synthesised) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -26,7 +35,8 @@ def machines(synthesised: Synthesised) -> Iterator[tuple[str, dict[str, Any], di
 
 def test_every_definition_is_deployed_without_a_placeholder_left(synthesised: Synthesised) -> None:
     found = {name: json.dumps(asl) for name, _, asl in machines(synthesised)}
-    assert {f"{name.replace('-', '_')}.asl.json" for name in found} == {file.name for file in DEFINITIONS.iterdir()}
+    processes = {name.removesuffix(EXPRESS).replace("-", "_") for name in found}
+    assert {f"{process}.asl.json" for process in processes} == {file.name for file in DEFINITIONS.iterdir()}
     for text in found.values():
         assert "Function}" not in text
         assert "Seconds}" not in text
@@ -79,12 +89,37 @@ def test_a_workflow_that_fails_times_out_or_is_aborted_raises_an_alarm(synthesis
         for _, _, alarm in synthesised.resources("AWS::CloudWatch::Alarm")
         if alarm["Properties"].get("Namespace") == "AWS/States"
     }
-    made = {f"${{{logical}}}" for _, logical, _ in synthesised.resources("AWS::StepFunctions::StateMachine")}
-    assert watched == {
-        (machine, metric)
-        for machine in made
-        for metric in ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
+    ends = {
+        "STANDARD": ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"),
+        "EXPRESS": ("ExecutionsFailed", "ExecutionsTimedOut"),  # nobody can stop one
     }
+    assert watched == {
+        (f"${{{logical}}}", metric)
+        for _, logical, machine in synthesised.resources("AWS::StepFunctions::StateMachine")
+        for metric in ends[machine["Properties"].get("StateMachineType", "STANDARD")]
+    }
+
+
+def test_the_completion_is_express_and_ends_in_time_without_waits(synthesised: Synthesised) -> None:
+    made = {name: (properties, asl) for name, properties, asl in machines(synthesised)}
+    properties, asl = made[COMPLETION_MACHINE]
+    assert properties["StateMachineType"] == "EXPRESS"
+    functions = synthesised.named("AWS::Lambda::Function", "FunctionName")
+    longest = 0
+    for state in asl["States"].values():
+        assert "waitForTaskToken" not in state["Resource"], "Express workflows have no tokens"
+        [retry] = state["Retry"]
+        pauses = (
+            min(retry["IntervalSeconds"] * retry["BackoffRate"] ** at, retry["MaxDelaySeconds"])
+            for at in range(retry["MaxAttempts"])
+        )
+        called = state["Arguments"]["FunctionName"].split(":")[-2].removeprefix(f"commerce-{synthesised.stage.name}-")
+        longest += sum(pauses) + (retry["MaxAttempts"] + 1) * functions[called]["Timeout"]
+    assert longest < FIVE_MINUTES, "it is over before it is cut off"
+    # Nobody starts it again before it is over, but where windows are seconds.
+    assert synthesised.stage.emulated or synthesised.stage.windows.settlement > FIVE_MINUTES
+    standard, _ = made[LIFECYCLE]
+    assert "StateMachineType" not in standard, "a type said where none was would replace the machine"
 
 
 def test_an_acceptance_starts_the_completion_with_what_it_says(synthesised: Synthesised) -> None:
@@ -94,7 +129,7 @@ def test_an_acceptance_starts_the_completion_with_what_it_says(synthesised: Synt
     role = synthesised.refer("orders", target["RoleArn"])["Properties"]
     [statement] = role["Policies"][0]["PolicyDocument"]["Statement"]
     assert statement["Action"] == "states:StartExecution"
-    assert flat(statement["Resource"]).endswith(f":stateMachine:commerce-{synthesised.stage.name}-{COMPLETION}")
+    assert flat(statement["Resource"]).endswith(f":stateMachine:commerce-{synthesised.stage.name}-{COMPLETION_MACHINE}")
 
 
 @pytest.mark.parametrize(

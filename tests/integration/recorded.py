@@ -265,7 +265,10 @@ class World:
             "PURCHASING_MAIL": "",
             "POWERTOOLS_METRICS_NAMESPACE": "commerce",
             "POWERTOOLS_SERVICE_NAME": "recorded",
-            **dict.fromkeys(("OPEN_SECONDS", "DISPATCH_SECONDS", "SILENCE_SECONDS", "ACCEPTANCE_SECONDS"), "3600"),
+            **dict.fromkeys(
+                ("OPEN_SECONDS", "DISPATCH_SECONDS", "SILENCE_SECONDS", "ACCEPTANCE_SECONDS", "SETTLEMENT_SECONDS"),
+                "3600",
+            ),
             "PACE_ORDERS": "20",
             "PACE_SECONDS": "3600",
             **dict.fromkeys(("REPLENISHMENT_LEAD_SECONDS", "PENDING_SECONDS"), "3600"),

@@ -127,9 +127,9 @@ def _inventory(_: World, kind: str, item: Item) -> Any:
         case "RESERVATION", "WAITING":
             return store.look(name).waiting
         case "WAITING", "-":
-            return {} if store.awaited([name]) == [name] else None
+            return store.marks([name]).get(name)
         case "WAITING", place:
-            return next(one for one in store.queue(name) if one.at == place)
+            return next(one for one in store.queue(name, lanes=1) if one.at == place)
         case "REPLENISHMENT", sort:
             warehouse, _, number = sort.partition("#")
             asked = store.replenishment(name, warehouse, int(number))

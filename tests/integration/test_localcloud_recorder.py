@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration import localcloud_kit as kit
+from tools.localcloud.recorder import LOG_EVENT_BYTES, SYSTEM_LOG
 from tools.localcloud.server import LocalCloud
 
 pytestmark = pytest.mark.integration
@@ -150,6 +151,30 @@ def test_a_repeated_transaction_is_charged_as_reads(counter: Counter) -> None:
     assert (read > 0, write) == (True, 0)
 
 
+def test_each_write_that_is_tried_is_told_by_its_partition_key(cloud: LocalCloud, counter: Counter) -> None:
+    before = len(kit.journal(cloud, kind="call", service="dynamodb"))
+    mine = counter.item("a")
+    new = "attribute_not_exists(pk)"
+    counter.one("put_item", Item=mine)
+    counter.one("put_item", Item=mine, ConditionExpression=new)
+    counter.one("get_item", Key=counter.key("a"))
+    refused = {"Put": {"TableName": TABLE, "Item": mine, "ConditionExpression": new}}
+    other = {"Put": {"TableName": TABLE, "Item": {**mine, "pk": {"S": "other"}}}}
+    counter.units("transact_write_items", TransactItems=[refused, other])
+    counter.units("batch_write_item", RequestItems={TABLE: [{"DeleteRequest": {"Key": counter.key("a")}}]})
+    counter.one("delete_item", Key=counter.key("a"))
+    lines = kit.journal(cloud, kind="call", service="dynamodb")[before:]
+    name = mine["pk"]["S"]
+    assert [line.get("writes", {}).get(TABLE) for line in lines] == [
+        [name],
+        [name],
+        None,
+        [name, "other"],
+        [name],
+        [name],
+    ]
+
+
 def test_a_caller_sees_capacity_only_if_it_asked(cloud: LocalCloud, counter: Counter) -> None:
     tables = kit.client(cloud, "dynamodb")
     assert "ConsumedCapacity" not in tables.put_item(TableName=TABLE, Item=counter.item("a"))
@@ -185,9 +210,48 @@ def test_transitions_are_starts_states_and_retries(cloud: LocalCloud) -> None:
         ("state", "Try"),
         ("retry", ""),
         ("state", "End"),
+        ("end", ""),
     ]
+    assert {line["type"] for line in lines} == {"STANDARD"}
     invoked = kit.journal(cloud, kind="invoke", function="failing-once")
     assert [(line["source"], line["error"]) for line in invoked] == [("task", "Busy"), ("task", None)]
+
+
+def test_an_express_execution_is_told_apart_and_timed(cloud: LocalCloud) -> None:
+    machines = kit.client(cloud, "stepfunctions")
+    definition = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "Wait",
+        "States": {"Wait": {"Type": "Wait", "Seconds": 1, "End": True}},
+    }
+    made = machines.create_state_machine(
+        name="quick", roleArn=kit.ROLE, definition=json.dumps(definition), type="EXPRESS"
+    )
+    kit.ended(cloud, machines.start_execution(stateMachineArn=made["stateMachineArn"], name="once")["executionArn"])
+    lines = kit.journal(cloud, kind="transition", execution="once")
+    assert [(line["type"], line["of"]) for line in lines] == [("EXPRESS", of) for of in ("start", "state", "end")]
+    assert 900 <= lines[-1]["ms"] < 5000
+
+
+TALKING = """
+def handler(event, context):
+    print("one line")
+    print("another one")
+"""
+
+
+def test_what_a_function_logs_is_counted_with_what_lambda_adds(cloud: LocalCloud) -> None:
+    functions = kit.client(cloud, "lambda")
+    own = len("one line") + len("another one") + 2 * LOG_EVENT_BYTES
+    kit.function(cloud, "talking", TALKING)
+    functions.invoke(FunctionName="talking")
+    functions.update_function_configuration(
+        FunctionName="talking", LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": "WARN"}
+    )
+    functions.invoke(FunctionName="talking")
+    all_of_them, own_alone = (line["log"] for line in kit.journal(cloud, kind="invoke", function="talking"))
+    assert own_alone == own
+    assert all_of_them == own + sum(len(line) + LOG_EVENT_BYTES for line in SYSTEM_LOG)
 
 
 def test_an_event_a_delivery_and_a_batch_are_counted(cloud: LocalCloud) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from tools.audit import effects, money, orders, parcels, stock
+from tools.audit import effects, money, orders, parcels, persons, stock
 from tools.audit.books import Books, Finding, Tables, read
 
 Check = Callable[[Books], Iterator[Finding]]
@@ -15,6 +15,7 @@ INVARIANTS: Mapping[str, tuple[str, Check]] = MappingProxyType(
     {
         "stock-balances": ("on hand + reserved + shipped = received, per SKU and warehouse", stock.balances),
         "stock-not-negative": ("no level is below zero", stock.not_negative),
+        "stock-shards": ("every shard with stock is one that an order would look at", stock.shards),
         "stock-received": ("what was received is the sum of the movements", stock.received),
         "stock-reserved": ("what is reserved is what reservations hold", stock.reserved),
         "stock-shipped": ("what has left is what reservations have shipped", stock.shipped),
@@ -48,6 +49,10 @@ INVARIANTS: Mapping[str, tuple[str, Check]] = MappingProxyType(
         "slip-of-a-fulfilment": ("a slip is one of its order's fulfilments, line by line", parcels.of_a_fulfilment),
         "slip-state": ("a slip's state, times, queue entry and order belong together", parcels.slip_state),
         "parcel-of-a-slip": ("a parcel is its slip's, and a slip's parcel is there", parcels.of_a_slip),
+        "erased": (
+            "who was erased has no key, no card and no order that needs him, and no erasure is left undone",
+            persons.erased,
+        ),
         "event-published": ("every event has had its effect on those it is for", effects.published),
         "item-known": ("every item is of a kind that its context documents", effects.known),
     }

@@ -21,6 +21,9 @@ Tables = Mapping[str, Sequence[Item]]
 Row = tuple[str, str]
 """SKU and warehouse."""
 
+Shelf = tuple[str, str, int]
+"""SKU, warehouse and shard."""
+
 CHUNK = 99
 """Stock rows that one transaction of a reservation moves."""
 
@@ -121,12 +124,12 @@ class Reservation:
     Attributes
     ----------
     parts
-        Fulfilment number -> its lines as (line, SKU, quantity, warehouse).
+        Fulfilment number -> its lines as (line, SKU, quantity, warehouse, shard).
     """
 
     order_id: str
     item: Item
-    parts: Mapping[int, Sequence[tuple[int, str, int, str]]]
+    parts: Mapping[int, Sequence[tuple[int, str, int, str, int]]]
 
     @property
     def state(self) -> str:
@@ -137,9 +140,9 @@ class Reservation:
         """Labels of the transactions that moved stock."""
         return frozenset(self.item["progress"])
 
-    def shipped(self) -> Counter[Row]:
+    def shipped(self) -> Counter[Shelf]:
         """Return the pieces that have left."""
-        gone: Counter[Row] = Counter()
+        gone: Counter[Shelf] = Counter()
         for number in self.parts:
             for at, chunk in enumerate(self._chunks([number])):
                 if f"s{number}.{at}" in self.done:
@@ -150,7 +153,7 @@ class Reservation:
         """Return whether all of a fulfilment has left."""
         return all(f"s{number}.{at}" in self.done for at, _ in enumerate(self._chunks([number])))
 
-    def reserved(self) -> Counter[Row]:
+    def reserved(self) -> Counter[Shelf]:
         """Return the pieces that are held back for it now."""
         every = list(enumerate(self._chunks(self.parts)))
         if self.state == "pending":
@@ -166,11 +169,11 @@ class Reservation:
         still = list(enumerate(self._chunks([number for number in self.parts if number not in begun])))
         return leaving + _sum(chunk for at, chunk in still if f"u{at}" not in self.done)
 
-    def _chunks(self, numbers: Iterable[int]) -> list[dict[Row, int]]:
-        rows: Counter[Row] = Counter()
+    def _chunks(self, numbers: Iterable[int]) -> list[dict[Shelf, int]]:
+        rows: Counter[Shelf] = Counter()
         for number in numbers:
-            for _, sku, quantity, warehouse in self.parts[number]:
-                rows[sku, warehouse] += quantity
+            for _, sku, quantity, warehouse, shard in self.parts[number]:
+                rows[sku, warehouse, shard] += quantity
         ordered = sorted(rows.items())
         return [dict(ordered[at : at + CHUNK]) for at in range(0, len(ordered), CHUNK)]
 
@@ -185,6 +188,12 @@ class Books:
         When the tables were read.
     slack
         How long something may be on its way from one table to another before it is missing.
+    erasures
+        Subject -> its tombstone.
+    claims
+        Customer and order number.
+    vault, profiles
+        Subject -> its item in the tables ``vault`` and ``customers``.
     unknown
         Items that no context documents.
     """
@@ -196,9 +205,10 @@ class Books:
     keys: Sequence[Item]
     tokens: Mapping[str, Mapping[str, Item]]
     offers: Mapping[Row, Item]
-    stock: Mapping[Row, Item]
+    stock: Mapping[Shelf, Item]
     reservations: Mapping[str, Reservation]
     waiting: Mapping[str, Item]
+    marks: Mapping[str, Item]
     places: Sequence[Item]
     replenishments: Mapping[str, Item]
     movements: Sequence[Item]
@@ -208,11 +218,19 @@ class Books:
     parcels: Mapping[str, Item]
     notices: Mapping[str, frozenset[tuple[str, str]]]
     products: Mapping[str, Item]
+    erasures: Mapping[str, Item]
+    claims: Sequence[tuple[str, str]]
+    vault: Mapping[str, Item]
+    profiles: Mapping[str, Item]
     unknown: Sequence[tuple[str, Item]] = field(default_factory=list)
 
     def rests(self, order: Order) -> bool:
         """Return whether nothing of the order can be on its way any more."""
         return self.now - order.touched > self.slack
+
+    def erased(self, subject: str) -> bool:
+        """Return whether nothing that is somebody's has to be there any more."""
+        return subject in self.erasures and self.erasures[subject]["state"] != "asked"
 
 
 def moment(text: str) -> datetime:
@@ -231,7 +249,7 @@ def read(tables: Tables, now: datetime, slack: timedelta) -> Books:
         See `Books`.
     """
     sorter = _Sorter()
-    for context in ("orders", "inventory", "payments", "shipping", "notifications", "catalog"):
+    for context in ("orders", "inventory", "payments", "shipping", "notifications", "catalog", "customers", "vault"):
         for item in tables.get(context, ()):
             if not getattr(sorter, f"_{context}")(str(item["pk"]), str(item["sk"]), item):
                 sorter.unknown.append((context, item))
@@ -245,9 +263,10 @@ class _Sorter:
         self.tokens: defaultdict[str, dict[str, Item]] = defaultdict(dict)
         self.keys: list[Item] = []
         self.offers: dict[Row, Item] = {}
-        self.stock: dict[Row, Item] = {}
+        self.stock: dict[Shelf, Item] = {}
         self.reservations: dict[str, Reservation] = {}
         self.waiting: dict[str, Item] = {}
+        self.marks: dict[str, Item] = {}
         self.places: list[Item] = []
         self.replenishments: dict[str, Item] = {}
         self.movements: list[Item] = []
@@ -257,6 +276,10 @@ class _Sorter:
         self.parcels: dict[str, Item] = {}
         self.notices: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
         self.products: dict[str, Item] = {}
+        self.erasures: dict[str, Item] = {}
+        self.claims: list[tuple[str, str]] = []
+        self.vault: dict[str, Item] = {}
+        self.profiles: dict[str, Item] = {}
         self.unknown: list[tuple[str, Item]] = []
 
     def _orders(self, pk: str, sk: str, item: Item) -> bool:
@@ -265,6 +288,10 @@ class _Sorter:
             self.keys.append(item)
         elif kind == "OFFER":
             self.offers[name, sk] = item
+        elif kind == "CLAIM":
+            self.claims.append((name, sk))
+        elif kind == "ERASED":
+            self.erasures[sk] = item
         elif kind == "ORDER" and sk == "HEAD":
             self.heads[name] = item
         elif kind == "ORDER" and sk.startswith("REV#"):
@@ -280,13 +307,16 @@ class _Sorter:
     def _inventory(self, pk: str, sk: str, item: Item) -> bool:
         kind, _, name = pk.partition("#")
         if kind == "STOCK":
-            self.stock[name, sk] = item
+            sku, _, shard = name.partition("#")
+            self.stock[sku, sk, int(shard or 0)] = item
         elif kind == "RESERVATION" and sk == "WAITING":
             self.waiting[name] = item
         elif kind == "RESERVATION":
             self.reservations[name] = Reservation(name, item, _parts(item["fulfilments"]))
         elif kind == "WAITING":
-            if sk != "-":
+            if sk == "-":
+                self.marks[name] = item
+            else:
                 self.places.append(item)
         elif kind == "REPLENISHMENT":
             self.replenishments[f"{name}_{item['warehouse_id']}_{item['number']}"] = item
@@ -327,6 +357,17 @@ class _Sorter:
             self.products[name] = item
         return kind in ("PRODUCT", "MERCHANT", "PUBLISH")
 
+    def _customers(self, pk: str, sk: str, item: Item) -> bool:
+        kind, _, name = pk.partition("#")
+        if kind != "CUSTOMER" or sk != "PROFILE":
+            return False
+        self.profiles[name] = item
+        return True
+
+    def _vault(self, pk: str, sk: str, item: Item) -> bool:
+        self.vault[pk] = item
+        return sk == "KEY"
+
     def books(self, now: datetime, slack: timedelta) -> Books:
         orders: dict[str, Order] = {}
         torn = sorted(self.pages.keys() - self.heads.keys())
@@ -354,6 +395,7 @@ class _Sorter:
             stock=self.stock,
             reservations=self.reservations,
             waiting=self.waiting,
+            marks=self.marks,
             places=self.places,
             replenishments=self.replenishments,
             movements=self.movements,
@@ -363,6 +405,10 @@ class _Sorter:
             parcels=self.parcels,
             notices={reader: frozenset(told) for reader, told in self.notices.items()},
             products=self.products,
+            erasures=self.erasures,
+            claims=self.claims,
+            vault=self.vault,
+            profiles=self.profiles,
             unknown=self.unknown,
         )
 
@@ -385,15 +431,16 @@ def _shipment(number: int, text: str) -> Shipment:
     return Shipment(number, _RANKS[status], warehouse, carrier, waybill)
 
 
-def _parts(packed: bytes) -> dict[int, list[tuple[int, str, int, str]]]:
+def _parts(packed: bytes) -> dict[int, list[tuple[int, str, int, str, int]]]:
+    # A line names its shard where that is not shard 0.
     return {
-        number: [(line, sku, quantity, warehouse) for line, sku, quantity in lines]
+        number: [(line, sku, quantity, warehouse, *(shard or [0])) for line, sku, quantity, *shard in lines]
         for number, warehouse, _, lines in json.loads(zlib.decompress(packed))
     }
 
 
-def _sum(chunks: Iterable[Mapping[Row, int]]) -> Counter[Row]:
-    total: Counter[Row] = Counter()
+def _sum(chunks: Iterable[Mapping[Shelf, int]]) -> Counter[Shelf]:
+    total: Counter[Shelf] = Counter()
     for chunk in chunks:
         total.update(chunk)
     return total

@@ -203,6 +203,13 @@ def _offers_published(books: Books) -> Missing:
             yield sku, f"offered as of {offered.get(sku)}, but it changed at {product['version']}"
 
 
+def _customer_erased(books: Books) -> Missing:
+    for subject, erasure in books.erasures.items():
+        told = erasure["state"] == "erased" and books.now - moment(erasure["erased_at"]) > books.slack
+        if told and not subject.startswith("guest_") and "erased_at" not in books.profiles.get(subject, {}):
+            yield subject, "was erased, and the customers do not know"
+
+
 PROOFS: Mapping[str, Callable[[Books], Missing]] = MappingProxyType(
     {
         "OrderPlaced": _placed,
@@ -215,6 +222,7 @@ PROOFS: Mapping[str, Callable[[Books], Missing]] = MappingProxyType(
         "OrderCancelled": _closed("cancelled"),
         "OrderExpired": _closed("expired"),
         "CancellationRefused": _cancellation_refused,
+        "CustomerErased": _customer_erased,
         "PaymentAuthorised": _payment_authorised,
         "PaymentDeclined": _payment_declined,
         "PaymentReturned": _payment_returned,
@@ -235,7 +243,16 @@ def _resting(books: Books) -> Iterator[Order]:
     return (order for order in books.orders.values() if books.rests(order))
 
 
+class _Whatever(frozenset[tuple[str, str]]):
+    """The inbox of somebody who was erased: gone, and what was in it does not matter."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
 def _inbox(books: Books, reader: str) -> frozenset[tuple[str, str]]:
+    if books.erased(reader):
+        return _Whatever()
     return books.notices.get(reader, frozenset())
 
 

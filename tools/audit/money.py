@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from tools.audit.books import Books, Finding, Item
+from tools.audit.books import Books, Finding, Item, Shelf
 
 HELD = ("authorised", "captured")
 BACK = ("voided", "refunded", "declined")
@@ -79,12 +79,12 @@ def kept(books: Books) -> Iterator[Finding]:
             continue
         if order.status == "completed":
             reservation = books.reservations.get(name)
-            left = reservation.shipped() if reservation else Counter[tuple[str, str]]()
+            left = reservation.shipped() if reservation else Counter[Shelf]()
             wanted: Counter[str] = Counter()
             for sku, quantity, _ in order.lines.values():
                 wanted[sku] += quantity
             gone: Counter[str] = Counter()
-            for (sku, _), quantity in left.items():
+            for (sku, *_), quantity in left.items():
                 gone[sku] += quantity
             if gone != wanted:
                 yield Finding("money-kept", name, f"completed, but {sum(gone.values())} of {sum(wanted.values())} left")

@@ -30,7 +30,7 @@ def of_a_fulfilment(books: Books) -> Iterator[Finding]:
                 yield Finding("slip-of-a-fulfilment", f"{name}-{number}", "no such fulfilment is reserved")
                 continue
             held = Counter[tuple[str, str]]()
-            for line, sku, quantity, _ in part:
+            for line, sku, quantity, *_ in part:
                 held[str(line), sku] += quantity
             asked = Counter[tuple[str, str]]()
             for line in slip["lines"].split(","):

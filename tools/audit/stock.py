@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tools.audit.books import Books, Finding, Reservation, Row, moment
+from tools.audit.books import Books, Finding, Item, Reservation, Row, Shelf, moment
 
 LEVELS = ("on_hand", "reserved", "shipped", "received")
 
@@ -43,18 +43,34 @@ def received(books: Books) -> Iterator[Finding]:
     for movement in books.movements:
         for sku, quantity in movement["quantities"].items():
             came[sku, movement["warehouse_id"]] += quantity
-    yield from _compare("stock-received", books, "received", came, "moved in")
+    said: Counter[Row] = Counter()
+    for (sku, warehouse, _), item in books.stock.items():
+        said[sku, warehouse] += item["received"]
+    for row in sorted(said.keys() | came.keys()):
+        if said[row] != came[row]:
+            says = f"received is {said[row]}, but {came[row]} were moved in"
+            yield Finding("stock-received", f"{row[0]} in {row[1]}", says)
+
+
+def shards(books: Books) -> Iterator[Finding]:
+    for sku, warehouse, shard in sorted(books.stock):
+        first = books.stock.get((sku, warehouse, 0))
+        there = first.get("shards", 1) if first else 0
+        if shard >= there:
+            yield Finding(
+                "stock-shards", _name((sku, warehouse, shard)), f"nobody looks there: {there} shards are known"
+            )
 
 
 def reserved(books: Books) -> Iterator[Finding]:
-    held: Counter[Row] = Counter()
+    held: Counter[Shelf] = Counter()
     for reservation in books.reservations.values():
         held.update(reservation.reserved())
     yield from _compare("stock-reserved", books, "reserved", held, "held by reservations")
 
 
 def shipped(books: Books) -> Iterator[Finding]:
-    gone: Counter[Row] = Counter()
+    gone: Counter[Shelf] = Counter()
     for reservation in books.reservations.values():
         gone.update(reservation.shipped())
     yield from _compare("stock-shipped", books, "shipped", gone, "shipped by reservations")
@@ -108,12 +124,19 @@ def of_an_order(books: Books) -> Iterator[Finding]:
 def queue_places(books: Books) -> Iterator[Finding]:
     places: set[tuple[str, str]] = set()
     for place in books.places:
-        sku, name = str(place["pk"]).removeprefix("WAITING#"), str(place["order_id"])
+        (sku, lane), name = _lane(place), str(place["order_id"])
+        lanes = books.marks[sku].get("lanes", 1) if sku in books.marks else 0
+        if lane >= lanes:
+            yield Finding("queue-place", name, f"stands in lane {lane} of {sku}, of which {lanes} are known")
         places.add((sku, name))
         waits = books.waiting.get(name)
         if waits is None:
             yield Finding("queue-place", name, f"a place in the queue of {sku}, and it does not wait")
-        elif f"{waits['since']}#{name}" != place["sk"] or waits["wants"].get(sku) != place["quantity"]:
+        elif (
+            f"{waits['since']}#{name}" != place["sk"]
+            or waits["wants"].get(sku) != place["quantity"]
+            or (waits.get("lanes", {}).get(sku, 0) != lane)
+        ):
             yield Finding("queue-place", name, f"another place in the queue of {sku} than its own record says")
     for name, waits in books.waiting.items():
         order = books.orders.get(name)
@@ -148,11 +171,11 @@ def replenishments(books: Books) -> Iterator[Finding]:
 def _stranded(books: Books) -> Iterator[Finding]:
     # The first in every queue it is in, for whom everything is there, has been forgotten.
     free: Counter[str] = Counter()
-    for (sku, _), item in books.stock.items():
+    for (sku, _, _), item in books.stock.items():
         free[sku] += item["on_hand"]
     first: dict[str, str] = {}
     for place in sorted(books.places, key=lambda one: str(one["sk"])):
-        first.setdefault(str(place["pk"]).removeprefix("WAITING#"), str(place["order_id"]))
+        first.setdefault(_lane(place)[0], str(place["order_id"]))
     for name, waits in books.waiting.items():
         order = books.orders.get(name)
         if order is None or order.status != "awaiting_stock" or not books.rests(order):
@@ -173,7 +196,7 @@ def _wanted(lines: Iterable[tuple[str, int, int]]) -> Counter[str]:
 def _lines(name: str, reservation: Reservation, lines: dict[int, tuple[str, int]]) -> Iterator[Finding]:
     allocated: Counter[tuple[int, str]] = Counter()
     for parts in reservation.parts.values():
-        for line, sku, quantity, _ in parts:
+        for line, sku, quantity, _, _ in parts:
             allocated[line, sku] += quantity
     wanted = {(number, sku): quantity for number, (sku, quantity) in lines.items()}
     for one in sorted(wanted.keys() | allocated.keys()):
@@ -182,12 +205,17 @@ def _lines(name: str, reservation: Reservation, lines: dict[int, tuple[str, int]
             yield Finding("reservation-of-an-order", name, says)
 
 
-def _compare(invariant: str, books: Books, level: str, counted: Counter[Row], how: str) -> Iterator[Finding]:
+def _compare(invariant: str, books: Books, level: str, counted: Counter[Shelf], how: str) -> Iterator[Finding]:
     for row in sorted(books.stock.keys() | counted.keys()):
         said = books.stock[row][level] if row in books.stock else 0
         if said != counted[row]:
             yield Finding(invariant, _name(row), f"{level} is {said}, but {counted[row]} were {how}")
 
 
-def _name(row: Row) -> str:
-    return f"{row[0]} in {row[1]}"
+def _lane(place: Item) -> tuple[str, int]:
+    sku, _, lane = str(place["pk"]).removeprefix("WAITING#").partition("#")
+    return sku, int(lane or 0)
+
+
+def _name(shelf: Shelf) -> str:
+    return f"{shelf[0]} in {shelf[1]}" + (f" on shard {shelf[2]}" if shelf[2] else "")

@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,6 +41,19 @@ SERVICES = {
 READ_UNIT_BYTES = 4096
 WRITE_UNIT_BYTES = 1024
 TRANSACTION_FACTOR = 2
+
+LOG_EVENT_BYTES = 26
+"""What CloudWatch Logs adds to each event that it takes in:
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html."""
+
+SYSTEM_LOG = (
+    "START RequestId: 00000000-0000-0000-0000-000000000000 Version: 00\n",
+    "END RequestId: 00000000-0000-0000-0000-000000000000\n",
+    "REPORT RequestId: 00000000-0000-0000-0000-000000000000\tDuration: 000.00 ms\tBilled Duration: 000 ms\t"
+    "Memory Size: 0000 MB\tMax Memory Used: 000 MB\t\n"
+    "XRAY TraceId: 0-00000000-000000000000000000000000\tSegmentId: 0000000000000000\tSampled: true\t\n",
+)
+"""What Lambda itself logs of an invocation that is not a cold one, unless it is told to log warnings only."""
 
 
 class Journal:
@@ -76,6 +90,30 @@ def action_of(method: str, path: str, headers: Mapping[str, str], body: Body) ->
     if path == "/v2/email/outbound-emails" and method == "POST":
         return "SendEmail"
     return f"{method} {path}"
+
+
+def _writes(action: str, asked: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return table -> partition key of each write that a call tries, whatever becomes of it."""
+    match action:
+        case "PutItem" | "UpdateItem" | "DeleteItem":
+            parts = [asked]
+        case "TransactWriteItems":
+            parts = [part for entry in asked["TransactItems"] for part in entry.values()]
+        case "BatchWriteItem":
+            parts = [
+                {"TableName": table, **part}
+                for table, entries in asked["RequestItems"].items()
+                for entry in entries
+                for part in entry.values()
+            ]
+        case _:
+            parts = []
+    writes: dict[str, list[str]] = {}
+    for part in parts:
+        key = (part.get("Key") or part.get("Item") or {}).get("pk", {}).get("S")
+        if key:
+            writes.setdefault(part["TableName"], []).append(key)
+    return writes
 
 
 class Capacity:
@@ -187,6 +225,7 @@ class Recorder:
         self._journal = journal
         self._dynamodb = importlib.import_module("ministack.services.dynamodb")
         self._capacity = Capacity(self._dynamodb)
+        self._machines = importlib.import_module("ministack.services.stepfunctions")._state_machines
         self._failed_tasks: set[tuple[str, str]] = set()
 
     def install(self) -> None:
@@ -231,7 +270,8 @@ class Recorder:
                 self._call(service, action, headers, status)
                 return status, head, content
             answered = json.loads(content or b"{}")
-            self._call(service, action, headers, status, tables=self._capacity.of(action, asked, status, answered))
+            units = self._capacity.of(action, asked, status, answered)
+            self._call(service, action, headers, status, tables=units, writes=_writes(action, asked))
             if wanted == "NONE" and answered.pop("ConsumedCapacity", None) is not None:
                 content = json.dumps(answered).encode()
                 head = {name: value for name, value in head.items() if name.lower() != "x-amz-crc32"}
@@ -256,28 +296,32 @@ class Recorder:
         answer = original(asked)
         if answer[0] == 200:
             arn = json.loads(answer[2])["executionArn"]
-            self._transition(arn, "start", "")
+            self._transition(arn, asked["stateMachineArn"], "start", "")
         return answer
 
     def _history(
         self, original: Callable[..., Any], execution: dict[str, Any], kind: str, details: dict[str, Any] | None = None
     ) -> Any:
-        arn = execution["executionArn"]
+        arn, machine = execution["executionArn"], execution["stateMachineArn"]
         place = (arn, threading.current_thread().name)
         if kind.endswith("StateEntered"):
             self._failed_tasks.discard(place)
             entered = (details or {}).get("stateEnteredEventDetails", {})
-            self._transition(arn, "state", entered.get("name", ""))
+            self._transition(arn, machine, "state", entered.get("name", ""))
         elif kind == "TaskFailed":
             self._failed_tasks.add(place)
         elif kind == "TaskScheduled" and place in self._failed_tasks:
             self._failed_tasks.discard(place)
-            self._transition(arn, "retry", "")
+            self._transition(arn, machine, "retry", "")
+        elif kind in ("ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted"):
+            took = datetime.now(UTC) - datetime.fromisoformat(execution["startDate"])
+            self._transition(arn, machine, "end", "", ms=round(took.total_seconds() * 1000))
         return original(execution, kind, details)
 
-    def _transition(self, arn: str, of: str, state: str) -> None:
+    def _transition(self, arn: str, machine_arn: str, of: str, state: str, **more: object) -> None:
         machine, _, execution = arn.partition(":execution:")[2].partition(":")
-        self._journal.write("transition", machine=machine, execution=execution, of=of, state=state)
+        kind = self._machines[machine_arn]["type"]
+        self._journal.write("transition", machine=machine, execution=execution, type=kind, of=of, state=state, **more)
 
     # ---- functions, queues, buses, the API -----------------------------------------------------------------------
 
@@ -302,6 +346,7 @@ class Recorder:
             records=len(records) if isinstance(records, list) else 0,
             ms=round((time.time() - started) * 1000),
             error=(answered or {}).get("errorType", "unknown") if failed else None,
+            log=_logged(str(result.get("log") or ""), config.get("LoggingConfig") or {}),
         )
         return result
 
@@ -354,7 +399,7 @@ class Recorder:
         answer = await original(host, path, method, *rest, **more)
         if answer is not None:
             took = round((time.time() - started) * 1000)
-            self._journal.write("request", method=method, path=path, status=answer[0], ms=took)
+            self._journal.write("request", method=method, path=path, status=answer[0], ms=took, out=_sent(answer))
         return answer
 
 
@@ -363,6 +408,19 @@ def _entries(body: Body) -> int:
     marked = '"Entries"' in body if isinstance(body, str) else b'"Entries"' in body
     entries = json.loads(body).get("Entries") if marked else None
     return len(entries) if isinstance(entries, list) else 0
+
+
+def _logged(lines: str, settings: Mapping[str, Any]) -> int:
+    """How many bytes CloudWatch Logs takes in for an invocation: the function's own lines and Lambda's."""
+    of_lambda = () if settings.get("SystemLogLevel") == "WARN" else SYSTEM_LOG
+    return sum(len(line.encode()) + LOG_EVENT_BYTES for line in (*lines.splitlines(), *of_lambda))
+
+
+def _sent(answer: Answer) -> int:
+    """How many bytes an answer of the API has: body and headers."""
+    _, headers, body = answer
+    content = body if isinstance(body, bytes) else str(body or "").encode()
+    return len(content) + sum(len(f"{name}: {value}\r\n".encode()) for name, value in headers.items())
 
 
 def _source(event: Any) -> str:

@@ -6,8 +6,9 @@ that he must do. What is counted is everything between the first order's accepta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,10 +21,47 @@ from tools.run.load import Cast, receive
 from tools.run.play import pack_and_dispatch
 
 ORDERS = 8
-TRANSITIONS = 8
+TRANSITIONS = 5
 INVOCATIONS = 40
 WRITES, WRITES_A_LINE = 45, 5
 """The budget of one order with one parcel and six scans: at most so many of each."""
+
+SHIPPED = ("orders-inbox", "inventory-inbox", "payments-inbox", "notifications-inbox")
+"""Who is told that a parcel has left."""
+
+TOLD = dict.fromkeys(("out_for_delivery", "delivered"), ("orders-inbox", "notifications-inbox"))
+"""Scan -> who is told of it, beside the parcel's record."""
+
+
+@dataclass
+class Steps:
+    """The steps of one order, each played to its rest.
+
+    Attributes
+    ----------
+    quiet
+        Seconds without a line in the journal that are taken for rest.
+    spans
+        Name of a step -> where in the journal it begins and ends; a name may come again.
+    """
+
+    journal: Journal
+    quiet: float
+    spans: list[tuple[str, int, int]] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str, *ends: str) -> Iterator[None]:
+        """Let something be done, wait for all that follows of it, and note where it stands in the journal.
+
+        Parameters
+        ----------
+        ends
+            Functions that what follows ends with.
+        """
+        start = self.journal.end
+        yield
+        self.journal.settle(start, self.quiet, ran=ends)
+        self.spans.append((name, start, self.journal.end))
 
 
 @dataclass(frozen=True)
@@ -38,6 +76,8 @@ class Alone:
         Of all of them together.
     readings
         One an order.
+    spans
+        The steps of each, see `Steps`.
     troubles
         What is not as it should be with any of them.
     """
@@ -46,6 +86,7 @@ class Alone:
     lines: int
     readings: list[Reading]
     troubles: list[str]
+    spans: list[list[tuple[str, int, int]]]
 
     def per_order(self) -> dict[str, float]:
         """Return the means of one order."""
@@ -57,8 +98,8 @@ class Alone:
         return {"lines": self.lines / of} | {name: amount / of for name, amount in total.items()}
 
 
-def choose(sample: Sample) -> list[Order]:
-    """Return the orders to play alone: of customers who sign in, of one merchant, of all sizes."""
+def choose(sample: Sample, count: int = ORDERS) -> list[Order]:
+    """Return ``count`` orders to play alone: of customers who sign in, of one merchant, of all sizes."""
     merchant_of = {one.sku: one.merchant_id for one in sample.products}
     fit = [
         order
@@ -67,7 +108,7 @@ def choose(sample: Sample) -> list[Order]:
         and not order.buyer.is_guest
         and len({merchant_of[line["sku"]] for line in order.body["lines"]}) == 1
     ]
-    return [fit[at] for at in plan.alone([len(order.body["lines"]) for order in fit], ORDERS)]
+    return [fit[at] for at in plan.alone([len(order.body["lines"]) for order in fit], count)]
 
 
 def stock_for(sample: Sample, order: Order) -> list[StockLevel]:
@@ -84,6 +125,7 @@ def play_alone(
     journal: Journal,
     memory: Mapping[str, int],
     say: Callable[[str], None],
+    quiet: float = 0.5,
 ) -> Alone:
     """Play and count; needs a cloud on which nothing else happens.
 
@@ -99,37 +141,33 @@ def play_alone(
     for order in orders:
         receive(stock_for(sample, order), cast)
     journal.settle(start)
-    played, readings = [], []
+    played, readings, spans = [], [], []
     for at, order in enumerate(orders, 1):
         say(f"alone {at} of {len(orders)}: {len(order.body['lines'])} lines")
-        start = journal.end
-        played.append(_play(order, sample, cast, provider, carrier, journal))
+        start, steps = journal.end, Steps(journal, quiet)
+        played.append(_play(order, sample, cast, provider, carrier, steps))
         readings.append(read(journal.lines(start, journal.end), memory))
+        spans.append(steps.spans)
     troubles = [trouble for one in played for trouble in _troubles(one)]
-    return Alone(played, sum(len(order.body["lines"]) for order in orders), readings, troubles)
+    return Alone(played, sum(len(order.body["lines"]) for order in orders), readings, troubles, spans)
 
 
-def _play(
-    order: Order, sample: Sample, cast: Cast, provider: Provider, carrier: Carrier, journal: Journal
-) -> PlacedOrder:
-    start = journal.end
-    placed = place(cast.customers[order.buyer.id], order.body)
-    provider.authorise(placed.pay())
-    journal.settle(start)
+def _play(order: Order, sample: Sample, cast: Cast, provider: Provider, carrier: Carrier, steps: Steps) -> PlacedOrder:
+    with steps.step("placing", "orders-await-payment", "notifications-inbox"):
+        placed = place(cast.customers[order.buyer.id], order.body)
+    with steps.step("payment", "shipping-inbox", "notifications-inbox"):
+        provider.authorise(placed.pay())
     name = sample.warehouses[order.buyer.country][0]
     api = cast.warehouses[name]
-    start = journal.end
-    slips = api.ask("GET", "/slips", query={"warehouse": name})["slips"]
-    order_id = placed.number.replace("-", "")
-    gone: Mapping[str, Any] = pack_and_dispatch(api, next(slip for slip in slips if slip["order"] == order_id))
-    journal.settle(start)
+    with steps.step("dispatch", *SHIPPED):
+        slips = api.ask("GET", "/slips", query={"warehouse": name})["slips"]
+        order_id = placed.number.replace("-", "")
+        gone: Mapping[str, Any] = pack_and_dispatch(api, next(slip for slip in slips if slip["order"] == order_id))
     for status in plan.SCANS:
-        start = journal.end
-        carrier.report([CarrierScan(gone["waybill"], status, datetime.now(UTC))])
-        journal.settle(start)
-    start = journal.end
-    placed.accept()
-    journal.settle(start)
+        with steps.step("delivery", "shipping-scans", *TOLD.get(status, ())):
+            carrier.report([CarrierScan(gone["waybill"], status, datetime.now(UTC))])
+    with steps.step("completion", "orders-complete"):
+        placed.accept()
     return placed
 
 

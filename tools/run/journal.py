@@ -6,6 +6,7 @@ The line kinds are described in ``docs/operations/local-cloud.md``.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +20,13 @@ CLIENT = "client"
 """Who makes calls that are no function's: the player in the part of an operator or a carrier."""
 
 
+ACCESS_LOG_BYTES = 300
+"""What the API's log takes in of a request (`infra.stacks.edge`), CloudWatch's own 26 bytes included."""
+
+EXPRESS_STEP_MS = 100
+EXPRESS_GB = 64 / 1024
+"""An Express workflow is billed by tenths of a second and 64 MB; one that hands on small texts has one share."""
+
 SWEEP = "-sweep"
 """How the names of the functions end that a schedule starts."""
 
@@ -29,6 +37,10 @@ class Tally:
 
     Attributes
     ----------
+    state_transitions
+        Of standard workflows.
+    express_starts, express_gb_seconds
+        Of Express workflows, their run time as measured on this machine.
     lambda_gb_seconds
         Run time as measured on this machine, cold starts included, times the functions' memory.
     events
@@ -36,9 +48,18 @@ class Tally:
     queue_requests
         One send for each rule's delivery, a receive and a delete for each batch that a function is given, and the
         functions' own requests. Empty receives of idle pollers are not orders' and not counted.
+    log_bytes
+        That CloudWatch Logs takes in of functions and of the API.
+    traces
+        That are recorded at most: one an execution, whose tasks are in it. X-Ray records the first each second and 5 %
+        of the others.
+    bytes_out
+        Of the API's answers, which leave AWS.
     """
 
     state_transitions: float = 0
+    express_starts: float = 0
+    express_gb_seconds: float = 0
     write_units: float = 0
     read_units: float = 0
     lambda_invocations: float = 0
@@ -49,6 +70,9 @@ class Tally:
     kms_requests: float = 0
     mails: float = 0
     secret_reads: float = 0
+    log_bytes: float = 0
+    traces: float = 0
+    bytes_out: float = 0
 
     def amounts(self) -> dict[str, float]:
         """Return the fields by name."""
@@ -91,22 +115,36 @@ def read(lines: Iterable[Line], memory: Mapping[str, int]) -> Reading:
     """
     reading = Reading()
     for line in lines:
-        tally = reading.scheduled if _is_scheduled(line) else reading.caused
+        tally = reading.scheduled if is_scheduled(line) else reading.caused
         match line["kind"]:
             case "invoke":
                 tally.lambda_invocations += 1
                 tally.lambda_gb_seconds += line["ms"] / 1000 * memory.get(line["function"], 0) / 1024
+                tally.log_bytes += line["log"]
                 reading.by_function[line["function"]] += 1
             case "transition":
-                tally.state_transitions += 1
+                _transition(tally, line)
             case "request":
                 tally.api_requests += 1
+                tally.bytes_out += line["out"]
+                tally.log_bytes += ACCESS_LOG_BYTES
             case "queue":
                 tally.queue_requests += line["requests"]
             case "call":
                 reading.calls[line["service"]] += 1
                 _call(tally, line)
     return reading
+
+
+def _transition(tally: Tally, line: Line) -> None:
+    tally.traces += line["of"] == "start"
+    match line["type"], line["of"]:
+        case "EXPRESS", "start":
+            tally.express_starts += 1
+        case "EXPRESS", "end":
+            tally.express_gb_seconds += math.ceil(line["ms"] / EXPRESS_STEP_MS) * EXPRESS_STEP_MS / 1000 * EXPRESS_GB
+        case "STANDARD", "start" | "state" | "retry":
+            tally.state_transitions += 1
 
 
 def _call(tally: Tally, line: Line) -> None:
@@ -147,11 +185,12 @@ class Journal:
         for line in data[: data.rfind(b"\n") + 1].splitlines():
             yield json.loads(line)
 
-    def settle(self, start: int, quiet: float = 0.5, within: float = 60) -> None:
+    def settle(self, start: int, quiet: float = 0.5, within: float = 60, ran: Iterable[str] = ()) -> None:
         """Wait until something but schedules has happened since ``start`` and nothing more happens.
 
         A function that is still running writes its line when it ends, so ``quiet`` must be longer than the longest
-        silence within a chain of work: the start of an execution, or of a function's process.
+        silence within a chain of work, the start of an execution or of a function's process; or the functions that
+        end the chain are named in ``ran``, and have then run.
 
         Raises
         ------
@@ -159,19 +198,22 @@ class Journal:
             It never was quiet for ``quiet`` seconds.
         """
         deadline = time.monotonic() + within
-        at, last, woken = start, time.monotonic(), False
+        at, last, woken, missing = start, time.monotonic(), False, set(ran)
         while time.monotonic() < deadline:
             end = self.end
-            if any(not _is_scheduled(line) for line in self.lines(at, end)):
+            new = [line for line in self.lines(at, end) if not is_scheduled(line)]
+            missing -= {line["function"].split("-", 2)[-1] for line in new if line["kind"] == "invoke"}
+            if new:
                 last, woken = time.monotonic(), True
             at = end
-            if woken and time.monotonic() - last >= quiet:
+            if woken and not missing and time.monotonic() - last >= quiet:
                 return
             time.sleep(quiet / 10)
-        raise TimeoutError(f"the cloud was not quiet for {quiet} s within {within} s")
+        waits = f", and {sorted(missing)} have not run" if missing else ""
+        raise TimeoutError(f"the cloud was not quiet for {quiet} s within {within} s{waits}")
 
 
-def _is_scheduled(line: Line) -> bool:
+def is_scheduled(line: Line) -> bool:
     """Whether a line is of a function that a schedule starts, or of the schedule; these functions are sweeps."""
     name = line.get("function") or line.get("by") or ""
     return name.endswith(SWEEP) or line.get("source") == "aws.events"

@@ -40,6 +40,11 @@ class Placed:
     def id(self) -> str:
         return self.number.replace("-", "")
 
+    @property
+    def address(self) -> str:
+        """Where its buyer gets mail."""
+        return f"guest{self.key.removeprefix('key-')}@example.com" if self.guest else f"{self.customer}@example.com"
+
 
 @dataclass
 class Play:
@@ -51,6 +56,8 @@ class Play:
         Orders that were accepted.
     complaints
         What somebody outside would complain about.
+    leavers
+        Customers and guests who asked to be erased.
     over
         Whether everybody goes home.
     """
@@ -58,6 +65,7 @@ class Play:
     world: World
     placed: list[Placed] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    leavers: set[str] = field(default_factory=set)
     over: bool = False
     _open: bool = False
 
@@ -78,8 +86,12 @@ class Play:
             self.world.actor(lambda at=at: self._buy(at), dice.uniform(0, 20))  # type: ignore[misc]
         for warehouse in WAREHOUSES:
             self.world.actor(lambda warehouse=warehouse: self._work(warehouse), 1)  # type: ignore[misc]
+        dice = self.world.chance("leaver")
+        if dice.random() < 0.4:
+            self.world.actor(self._leave, dice.uniform(0, 90))
         self.world.actor(self._look_around, 25)
         self.world.actor(self._count_stock, 30)
+        self.world.actor(self._spread_stock, self.world.chance("spread").uniform(0, 20))
         self.world.actor(self._replenish, self.world.chance("purchasing").uniform(10, 50))
 
     # calls
@@ -154,6 +166,9 @@ class Play:
         if order is None:
             return
         self.placed.append(order)
+        leaver = self.world.chance("leaver", at)
+        if guest and leaver.random() < 0.2:
+            self.world.actor(lambda: self._leave(order), leaver.uniform(0, 60))
         if dice.random() < 0.2:
             again = self._place(f"key-{at}", body, guest, customer)
             if again is None or again.number != order.number:
@@ -174,7 +189,7 @@ class Play:
         claims = None if guest else {"sub": customer}
         answer = self._ask(route, "orders-intake", None, body, headers={"Idempotency-Key": key}, claims=claims)
         if answer.status != 202:
-            if answer.status < 500:
+            if answer.status < 500 and not (answer.status == 409 and (guest or customer in self.leavers)):
                 self.complaints.append(f"{key}: {answer.status} {answer.body}")
             return None
         return Placed(answer.body["number"], answer.body["order_token"], guest, customer, key)
@@ -242,6 +257,18 @@ class Play:
         claims, path = {"sub": customer}, {"number": order.number}
         self._ask("POST /orders/{number}/claim", "orders-api", path, None, headers=headers, claims=claims)
 
+    def _leave(self, order: Placed | None = None) -> None:
+        """Ask to be erased, twice: the guest of an order, or the second customer."""
+        for key in ("erase-1", "erase-2"):
+            if order is not None:
+                headers = {"Order-Token": order.token, "Idempotency-Key": key}
+                route, path = "POST /guest/orders/{number}/erasure", {"number": order.number}
+                self._ask(route, "orders-erasure", path, None, headers=headers)
+                continue
+            self.leavers.add("customer-2")
+            claims = {"sub": "customer-2"}
+            self._ask("POST /me/erasure", "orders-erasure", None, None, headers={"Idempotency-Key": key}, claims=claims)
+
     def _look_around(self) -> None:
         """Read whatever there is to read; nothing of it may fail or change anything."""
         for order in list(self.placed):
@@ -254,6 +281,8 @@ class Play:
         customer, ops = {"sub": "customer-1"}, {"sub": "ops", "cognito:groups": "[ops]"}
         self._must("GET /me", "customers-api", claims=customer)
         self._must("GET /orders", "orders-api", claims=customer)
+        self._must("GET /me/export", "customers-api", claims=customer)
+        self._must("GET /me/export/orders", "orders-api", claims=customer)
         told = self._must("GET /me/notifications", "notifications-api", claims=customer)
         for notice in (told.body or {}).get("notices", ())[:1]:
             path = {"id": notice["id"]}
@@ -275,6 +304,16 @@ class Play:
                 self._ask("POST /ops/queues/{name}/redrive", "orders-ops", path, claims=ops, headers=key)
 
     # warehouses, carrier, purchasing
+
+    def _spread_stock(self) -> None:
+        """Spread some over several shards while they are sold, and one of them further."""
+        staff = {"sub": "staff", "cognito:groups": "[warehouse]"}
+        for sku, shards in (("SCARCE", 3), ("PLENTY", 2), ("PLENTY", 4)):
+            body = {"warehouse_id": "GB-DAV", "shards": shards}
+            key = {"Idempotency-Key": f"spread-{sku}-{shards}"}
+            path = {"sku": sku}
+            self._must("POST /stock/{sku}/shards", "inventory-api", path, body, headers=key, claims=staff)
+            self.world.sleep(self.world.chance("spread", sku, shards).uniform(0, 10))
 
     def _count_stock(self) -> None:
         staff = {"sub": "staff", "cognito:groups": "[warehouse]"}

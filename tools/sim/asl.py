@@ -100,7 +100,7 @@ class Execution:
         What happened, in order: ``(kind, state, data)`` with the kinds ``entered`` (input), ``task`` (arguments),
         ``exited`` (output) and, at the end, ``succeeded`` or ``failed``.
     status
-        ``RUNNING``, ``SUCCEEDED`` or ``FAILED``.
+        ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``TIMED_OUT``.
     transitions
         What AWS bills: the start, every state entered, every retry.
     """
@@ -124,6 +124,11 @@ class Execution:
     def start(self) -> None:
         """Enter the first state."""
         self._enter(self.definition["StartAt"], self.input)
+
+    def expire(self) -> None:
+        """End it, wherever it is: the longest time that an Express execution may take is over."""
+        if self.status == "RUNNING":
+            self._finish("TIMED_OUT", {"Error": "States.Timeout", "Cause": ""})
 
     def answer(self, attempt: int, result: Any, failure: TaskFailed | None) -> bool:
         """Take the answer to the token of an attempt; False if nothing waits for it any more."""

@@ -6,11 +6,12 @@ business (`tools.sim.world`). Errors have AWS's codes. `tests/integration/sim` c
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
@@ -29,6 +30,8 @@ LAG = 2.0
 
 _TOKENS_LIVE = 600.0
 """Seconds for which a transaction's ClientRequestToken is remembered (TransactWriteItems)."""
+
+_EQUALS = re.compile(r"(#?\w+) = (:\w+)")
 
 _MOST_TRANSACTED, _MOST_GOT, _MOST_WRITTEN = 100, 100, 25
 
@@ -59,7 +62,7 @@ class Clock(Protocol):
 
 @dataclass
 class Stored:
-    """An item, and what it was before its last change."""
+    """An item, and what it was before its last change; whoever reads one gets it itself, and no write changes it."""
 
     now: Item | None
     before: Item | None = None
@@ -86,6 +89,20 @@ class Rows:
     table: Table
     items: dict[Key, Stored] = field(default_factory=dict)
     stream: list[Record] = field(default_factory=list)
+    _partitions: defaultdict[tuple[str, str], dict[Key, Stored]] = field(default_factory=lambda: defaultdict(dict))
+    """Attribute that is some partition key, and its value -> what has it, or had it before its last change."""
+
+    def file(self, key: Key, stored: Stored) -> None:
+        """Note where an item is to be found now."""
+        self._partitions["pk", key[0]][key] = stored
+        for index in self.table.indexes.values():
+            for item in (stored.now, stored.before):
+                if item is not None and index.partition in item:
+                    self._partitions[index.partition, item[index.partition]["S"]][key] = stored
+
+    def partition(self, name: str, value: str) -> Iterable[Stored]:
+        """Return what may be in a partition of the table or of an index."""
+        return self._partitions[name, value].values()
 
 
 class Cloud:
@@ -128,6 +145,9 @@ class Cloud:
         self._events = 0
         self._keys = 0
         self._done: dict[str, tuple[float, Any]] = {}
+        self.attempts: Counter[Key] = Counter()
+        """Table and partition key -> writes that were tried, refused ones and those of cancelled transactions too."""
+        self.deleted_users: set[str] = set()
 
     def perform(self, service: str, action: str, request: Request, *, stale: bool = False, short: bool = False) -> Any:
         """Do what a call asks for.
@@ -147,7 +167,7 @@ class Cloud:
             case "sqs":
                 return self._queues(action, request)
             case _:
-                return getattr(self, f"_{service}_{action}")(request, short=short)
+                return getattr(self, f"_{service.replace('-', '_')}_{action}")(request, short=short)
 
     def items(self, table: str) -> list[Item]:
         """Return what is in a table."""
@@ -157,7 +177,7 @@ class Cloud:
 
     def _get_item(self, request: Request, *, stale: bool, short: bool) -> Any:
         found = self._find(request, stale=stale and not request.get("ConsistentRead"))
-        return {"Item": copy.deepcopy(found)} if found is not None else {}
+        return {"Item": found} if found is not None else {}
 
     def _batch_get_item(self, request: Request, *, stale: bool, short: bool) -> Any:
         [(table, wanted)] = request["RequestItems"].items()
@@ -167,7 +187,7 @@ class Cloud:
         left = keys[-1:] if short and len(keys) > 1 else []
         stale = stale and not wanted.get("ConsistentRead")
         found = [
-            copy.deepcopy(item)
+            item
             for key in keys[: len(keys) - len(left)]
             if (item := self._find({"TableName": table, "Key": key}, stale=stale)) is not None
         ]
@@ -182,7 +202,7 @@ class Cloud:
 
     def _update_item(self, request: Request, *, stale: bool, short: bool) -> Any:
         after = self._apply("Update", request)
-        return {"Attributes": copy.deepcopy(after)} if request.get("ReturnValues") == "ALL_NEW" else {}
+        return {"Attributes": after} if request.get("ReturnValues") == "ALL_NEW" else {}
 
     def _delete_item(self, request: Request, *, stale: bool, short: bool) -> Any:
         self._apply("Delete", request)
@@ -209,6 +229,8 @@ class Cloud:
         keys = [(action["TableName"], _key(action.get("Key") or action["Item"])) for _, action in actions]
         if len(actions) > _MOST_TRANSACTED or len(set(keys)) < len(keys):
             raise failure("ValidationException", "too many actions, or two on one item")
+        for _, action in actions:
+            self._count(action)
         reasons = [self._refusal(action) for _, action in actions]
         if any(reason["Code"] != "None" for reason in reasons):
             codes = ", ".join(reason["Code"] for reason in reasons)
@@ -219,7 +241,7 @@ class Cloud:
             if verb != "ConditionCheck":
                 self._write(verb, action)
         if token:
-            self._done[token] = self._clock(), copy.deepcopy(asked)
+            self._done[token] = self._clock(), _copied(asked)
         return {}
 
     def _query(self, request: Request, *, stale: bool, short: bool) -> Any:
@@ -235,7 +257,7 @@ class Cloud:
         wanted = expressions.condition(request["KeyConditionExpression"])
         found = [
             item
-            for stored in rows.items.values()
+            for stored in rows.partition(partition, _wanted(request, partition))
             if (item := stored.seen(stale, self._clock())) is not None
             and partition in item
             and sort in item
@@ -262,15 +284,19 @@ class Cloud:
         if "FilterExpression" in request:
             only = expressions.condition(request["FilterExpression"])
             page = [item for item in page if only(item, given)]
-        answer["Items"] = [copy.deepcopy(_projected(item, index)) for item in page]
+        answer["Items"] = [_projected(item, index) for item in page]
         return answer
 
     def _apply(self, verb: str, request: Request) -> Item | None:
+        self._count(request)
         reason = self._refusal(request)
         if reason["Code"] != "None":
             more = {"Item": reason["Item"]} if "Item" in reason else {}
             raise failure("ConditionalCheckFailedException", "The conditional request failed", **more)
         return self._write(verb, request)
+
+    def _count(self, request: Request) -> None:
+        self.attempts[self._table(request), _key(request.get("Key") or request["Item"])[0]] += 1
 
     def _refusal(self, request: Request) -> dict[str, Any]:
         if "ConditionExpression" not in request:
@@ -280,7 +306,7 @@ class Cloud:
             return {"Code": "None"}
         told = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
         if found is not None and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
-            return {**told, "Item": copy.deepcopy(found)}
+            return {**told, "Item": found}
         return told
 
     def _write(self, verb: str, request: Request) -> Item | None:
@@ -290,18 +316,18 @@ class Cloud:
         before = stored.now
         after: Item | None = None
         if verb == "Put":
-            after = copy.deepcopy(request["Item"])
+            after = _copied(request["Item"])
         elif verb == "Update":
-            after = dict(before) if before is not None else {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
+            after = _copied(before) if before is not None else {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
             given = Placeholders(request)
             for change in expressions.update(request["UpdateExpression"]):
                 change(before or {}, after, given)
-            after = copy.deepcopy(after)
         stored.now, stored.before, stored.changed = after, before, self._clock()
+        rows.file(key, stored)
         # DynamoDB writes no record for a change that changes nothing.
         if rows.table.streams and after != before:
             number = len(rows.stream) + 1
-            rows.stream.append(Record(f"{rows.table.name}-{number}", f"{number:021d}", copy.deepcopy(after), key))
+            rows.stream.append(Record(f"{rows.table.name}-{number}", f"{number:021d}", after, key))
         return after
 
     def _find(self, request: Request, *, stale: bool = False) -> Item | None:
@@ -359,6 +385,12 @@ class Cloud:
             raise failure("KMSInvalidMacException")
         return {"MacValid": True}
 
+    def _cognito_idp_admin_delete_user(self, request: Request, *, short: bool) -> Any:
+        if request["Username"] in self.deleted_users:
+            raise failure("UserNotFoundException")
+        self.deleted_users.add(request["Username"])
+        return {}
+
     def _secretsmanager_get_secret_value(self, request: Request, *, short: bool) -> Any:
         return {"SecretString": self._secret}
 
@@ -397,6 +429,22 @@ def _projected(item: Item, index: Index | None) -> Item:
     if index is None:
         return item
     return {name: item[name] for name in ("pk", "sk", index.partition, index.sort, *index.includes) if name in item}
+
+
+def _wanted(request: Request, partition: str) -> str:
+    """Return the value of the partition key that a query asks for: each asks for one."""
+    names, values = request.get("ExpressionAttributeNames", {}), request["ExpressionAttributeValues"]
+    for name, value in _EQUALS.findall(request["KeyConditionExpression"]):
+        if names.get(name, name) == partition:
+            return str(values[value]["S"])
+    raise failure("ValidationException", "a query without a partition key")
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of something made of dicts, lists and values: what `copy.deepcopy` does, in a tenth of the time."""
+    if isinstance(value, dict):
+        return {name: _copied(one) for name, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value
 
 
 def _key(item: Mapping[str, Any]) -> Key:

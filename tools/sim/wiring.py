@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.settings import STAGES, Stage
+
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "build" / "sim"
 
@@ -114,11 +116,19 @@ class Wiring:
     schedules: tuple[Schedule, ...]
     tables: Mapping[str, Table]
     machines: Mapping[str, Mapping[str, Any]]
+    express: frozenset[str]
+    """Those of ``machines`` whose executions may run twice and end within five minutes."""
 
 
-def load() -> Wiring:
-    """Return the wiring of the stage ``test``, synthesised anew only when its sources have changed."""
-    digest = hashlib.sha256()
+def load(stage: Stage = STAGES["test"]) -> Wiring:
+    """Return a stage's wiring, synthesised anew only when its sources have changed.
+
+    Parameters
+    ----------
+    stage
+        Its settings; whatever they are, its name is ``test``, as everything in the simulation is called.
+    """
+    digest = hashlib.sha256(repr(stage).encode())
     sources = [
         *ROOT.glob("infra/**/*.py"),
         *ROOT.glob("statemachines/*.json"),
@@ -130,17 +140,16 @@ def load() -> Wiring:
     if not cached.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         made = cached.with_suffix(".new")
-        made.write_text(json.dumps(synthesise("test")))
+        made.write_text(json.dumps(synthesise(stage)))
         made.replace(cached)
     return read(json.loads(cached.read_text()), "test")
 
 
-def synthesise(stage: str) -> dict[str, Any]:
+def synthesise(stage: Stage) -> dict[str, Any]:
     """Return stack name -> template of a stage, over assets that hold nothing."""
     from aws_cdk import App
 
     from infra import platform
-    from infra.settings import STAGES
 
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +158,7 @@ def synthesise(stage: str) -> dict[str, Any]:
         (empty / "code.py").write_text("")
         app = App(context={**context, "@aws-cdk/core:validateAgainstDefaultRules": False}, outdir=f"{folder}/out")
         names = ["dependencies", "commerce", *(stack.context for stack in platform.CONTEXT_STACKS)]
-        platform.build(app, STAGES[stage], dict.fromkeys(names, empty))
+        platform.build(app, stage, dict.fromkeys(names, empty))
         return {stack.stack_name: stack.template for stack in app.synth().stacks}
 
 
@@ -174,6 +183,11 @@ class _Reader:
             schedules=tuple(self._schedules()),
             tables={one.name: one for one in self._tables()},
             machines=dict(self._machines()),
+            express=frozenset(
+                self._name(of["StateMachineName"])
+                for _, of in self._of("AWS::StepFunctions::StateMachine")
+                if of.get("StateMachineType") == "EXPRESS"
+            ),
         )
 
     def _of(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -9,7 +9,7 @@ the fact (`begin_close`). A token that is answered or over is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -54,15 +54,32 @@ class PaymentMismatch(CommerceError):
 # --- what the execution does -------------------------------------------------------------------
 
 
-def screen(order_id: str, started_at: str, orders: Orders, clock: Clock) -> dict[str, Any]:
+def screen(
+    order_id: str, started_at: str, orders: Orders, welcome: Callable[[Order], bool], clock: Clock
+) -> dict[str, Any]:
     """Give the order to the execution that began at ``started_at`` and return what to reserve.
+
+    Parameters
+    ----------
+    welcome
+        Whether the order may begin (`orders.service.erasing.still_welcome`); one that may not is cancelled.
 
     Raises
     ------
     orders.model.OrderCancelled, orders.model.OrderAlreadyStarted
         See `orders.model.start`.
     """
-    order = change(orders, order_id, lambda it: model.start(it, started_at, clock.now()), _silently)
+
+    def step(order: Order) -> Order:
+        if order.status is Status.RECEIVED and not order.started_at and not welcome(order):
+            raise model.BuyerErased
+        return model.start(order, started_at, clock.now())
+
+    try:
+        order = change(orders, order_id, step, _silently)
+    except model.BuyerErased as error:
+        cancel(order_id, "", "erasure", orders, clock)
+        raise model.OrderCancelled from error
     lines = orders.revision(order_id, order.revision).lines
     return {
         "order_id": order_id,
@@ -303,7 +320,7 @@ def cancel(order_id: str, who: OrderClaims | str, by: str, orders: Orders, clock
     return change(orders, order_id, lambda it: model.ask_to_cancel(owned(it, who), by, clock.now()), events)
 
 
-def accept(order_id: str, who: OrderClaims | str, by: str, orders: Orders, clock: Clock) -> Order:
+def accept(order_id: str, who: OrderClaims | str, by: str, orders: Orders, windows: Windows, clock: Clock) -> Order:
     """Accept the delivery, ``by`` the buyer or the window.
 
     Raises
@@ -318,7 +335,7 @@ def accept(order_id: str, who: OrderClaims | str, by: str, orders: Orders, clock
         at = rfc3339(clock.now())
         return [OrderAccepted(**_about(after), at=at, by="window" if by == "window" else "buyer", total=after.total)]
 
-    return change(orders, order_id, lambda it: model.accept(owned(it, who), by, clock.now()), events)
+    return change(orders, order_id, lambda it: model.accept(owned(it, who), by, windows, clock.now()), events)
 
 
 def claim(order_id: str, claims: OrderClaims, customer_id: str, orders: Orders, clock: Clock) -> Order:
@@ -330,6 +347,8 @@ def claim(order_id: str, claims: OrderClaims, customer_id: str, orders: Orders, 
         The token is of another order.
     orders.model.NotPossibleNow
         It is another customer's.
+    commerce.vault.Closed
+        The customer's erasure was asked for.
     """
 
     def step(order: Order) -> Order:
@@ -337,7 +356,7 @@ def claim(order_id: str, claims: OrderClaims, customer_id: str, orders: Orders, 
             return order
         return model.claim(owned(order, claims), customer_id, clock.now())
 
-    return change(orders, order_id, step, _silently)
+    return change(orders, order_id, step, _silently, orders.save_claim)
 
 
 def owned(order: Order, who: OrderClaims | str) -> Order:
@@ -381,12 +400,15 @@ def sweep(orders: Orders, runs: Executions, windows: Windows, clock: Clock) -> d
     return counts
 
 
-def _after_delivery(order_id: str, orders: Orders, runs: Executions, _w: Windows, clock: Clock) -> str:
+def _after_delivery(order_id: str, orders: Orders, runs: Executions, windows: Windows, clock: Clock) -> str:
     order = orders.get(order_id)
     if order.status is Status.ACCEPTED:
-        runs.complete(order_id, order.total, clock.now().date())
+        now = clock.now()
+        # Started first and the clock set after: a crash between the two starts it once more, which does nothing.
+        runs.complete(order_id, order.total, now)
+        change(orders, order_id, lambda it: model.settle_again(it, windows, now), _silently)
         return "stuck"
-    accept(order_id, "", "window", orders, clock)
+    accept(order_id, "", "window", orders, windows, clock)
     return "accepted"
 
 

@@ -74,6 +74,8 @@ def place(wanted: PlaceOrder, customer_id: str, key: str, desk: Desk) -> Order:
         The key belongs to an order with another content.
     TooManyOrders
         The buyer placed as many as he may for now; nothing was stored.
+    commerce.vault.Closed
+        The customer's erasure was asked for.
     """
     scope = Key(customer_id or "guest", key, digest(wanted))
     used = desk.orders.key_used(scope)
@@ -82,7 +84,7 @@ def place(wanted: PlaceOrder, customer_id: str, key: str, desk: Desk) -> Order:
     now = desk.clock.now()
     address, errors = check_address(wanted.address)
     lines, line_errors = _priced(wanted, desk.offers, now)
-    card = desk.vault.contact(customer_id) if customer_id else None
+    card = desk.vault.contact(customer_id, unless_closed=True) if customer_id else None
     if card is None and wanted.contact.email is None:
         errors.append(FieldError("contact.email", "required", "contact.email is required"))
     errors += line_errors
@@ -98,7 +100,7 @@ def place(wanted: PlaceOrder, customer_id: str, key: str, desk: Desk) -> Order:
     revision = Revision(
         number=1,
         subject=buyer,
-        sealed=_seal(wanted, address, buyer, desk.vault),
+        sealed=_seal(wanted, address, buyer, "" if customer_id else key, desk.vault),
         price_list=wanted.price_list or "",
         time_zone=wanted.time_zone,
         lines=lines,
@@ -147,9 +149,11 @@ def _same_order(used: KeyUsed, key: Key, orders: Orders) -> Order:
     return orders.get(used.order_id)
 
 
-def _seal(wanted: PlaceOrder, address: Address, buyer: str, vault: Vault) -> bytes:
+def _seal(wanted: PlaceOrder, address: Address, buyer: str, guest_key: str, vault: Vault) -> bytes:
     contact = wanted.contact.model_dump(exclude_none=True)
-    return vault.seal(buyer, {"contact": contact, "address": address.to_dict()})
+    sealed = {"contact": contact, "address": address.to_dict()}
+    # A guest's erasure finds the key's item, and the hash of his order in it, by this alone.
+    return vault.seal(buyer, {**sealed, "key": guest_key} if guest_key else sealed)
 
 
 def _new_order(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Protocol
 
 from commerce.errors import Unavailable
 from commerce.events import Event, Offer
-from orders.model import Order, Revision, Stage, Wait
+from orders.model import Erasure, Order, Revision, Stage, Wait
 
 
 class KeyUsed(Exception):
@@ -98,6 +98,13 @@ class Orders(Protocol):
         """Write the change from ``before`` to ``after``; raises `Changed` if it is no longer as before."""
         ...
 
+    def save_claim(self, before: Order, after: Order, events: Sequence[Event]) -> None:
+        """Write that ``before`` is its new owner's, who may not be closed.
+
+        Raises `Changed`, or `commerce.vault.Closed`.
+        """
+        ...
+
     def put_wait(self, order_id: str, wait: Wait, token: str, events: Sequence[Event]) -> None:
         """Store the token of what an execution waits for, over an older one."""
         ...
@@ -116,6 +123,70 @@ class Orders(Protocol):
 
     def overdue(self, stage: Stage, now: datetime) -> Iterable[str]:
         """Yield the ids of the orders whose clock of this stage has run out."""
+        ...
+
+
+class Erasures(Protocol):
+    """Tombstones, and what erasing needs of the orders. All reads are strongly consistent unless they say otherwise."""
+
+    def get(self, order_id: str) -> Order:
+        """Return the order as it is now; raises `orders.model.NoSuchOrder`."""
+        ...
+
+    def revision(self, order_id: str, number: int) -> Revision:
+        """Return what was agreed; raises `orders.model.NoSuchOrder`."""
+        ...
+
+    def owned_by(self, customer_id: str) -> Iterator[Order]:
+        """Yield every order that the customer placed or claimed."""
+        ...
+
+    def ask_erasure(self, erasure: Erasure) -> Erasure:
+        """Store an erasure unless there is one of the subject; return the one that then is there."""
+        ...
+
+    def erasure(self, subject: str) -> Erasure | None:
+        """Return a subject's tombstone."""
+        ...
+
+    def move_erasure(self, before: Erasure, after: Erasure, events: Sequence[Event] = ()) -> Erasure:
+        """Write the change; raises `Changed` if it is no longer as before."""
+        ...
+
+    def hold_erasure(self, subject: str) -> bool:
+        """Make an erasure that is asked for look at the orders again; False if it is past that."""
+        ...
+
+    def repeat_erasure(self, erasure: Erasure) -> Erasure:
+        """Write an erasure over whatever is there: for what a restore brought back."""
+        ...
+
+    def pending_erasures(self) -> Iterator[str]:
+        """Yield the subjects whose erasure is not done, the oldest first; eventually consistent."""
+        ...
+
+    def tombstones(self) -> Iterator[Erasure]:
+        """Yield the tombstones of everybody who was ever erased or asked for it."""
+        ...
+
+    def forget_keys(self, scope: str, key: str = "") -> None:
+        """Take away the Idempotency-Keys of a scope, or one of them: each holds a hash of what was ordered."""
+        ...
+
+
+class Tombstones(Protocol):
+    """Who is closed and erased (`commerce.vault.Tombstones`)."""
+
+    def closed(self, subject: str) -> bool:
+        """Return whether erasure was asked for the subject."""
+        ...
+
+    def close(self, subject: str, at: str) -> None:
+        """Let nothing new be begun for the subject."""
+        ...
+
+    def erase(self, subject: str, at: str) -> None:
+        """Take the subject's key and card away for ever."""
         ...
 
 
@@ -138,8 +209,8 @@ class Executions(Protocol):
         """Start the lifecycle of an order; a second start is none."""
         ...
 
-    def complete(self, order_id: str, total: int, day: date) -> None:
-        """Start the completion of an accepted order again, once a day."""
+    def complete(self, order_id: str, total: int, at: datetime) -> None:
+        """Start the completion of an accepted order once more, ``at`` this moment; it takes being started twice."""
         ...
 
     def succeed(self, token: str) -> None:
@@ -152,7 +223,11 @@ class Executions(Protocol):
 
 
 def change(
-    orders: Orders, order_id: str, step: Callable[[Order], Order], events: Callable[[Order, Order], Sequence[Event]]
+    orders: Orders,
+    order_id: str,
+    step: Callable[[Order], Order],
+    events: Callable[[Order, Order], Sequence[Event]],
+    save: Callable[[Order, Order, Sequence[Event]], None] | None = None,
 ) -> Order:
     """Change an order by a pure function, arbitrated by the store.
 
@@ -162,6 +237,8 @@ def change(
         Old order -> new order; returns the same object when there is nothing to do.
     events
         Old and new order -> what the change tells others, written with it.
+    save
+        How the change is written, if not by `Orders.save`.
 
     Returns
     -------
@@ -179,7 +256,7 @@ def change(
         if after == before:
             return before
         try:
-            orders.save(before, after, events(before, after))
+            (save or orders.save)(before, after, events(before, after))
         except Changed:
             continue
         return replace(after, version=before.version + 1)

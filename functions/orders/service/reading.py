@@ -56,6 +56,26 @@ def whole(order: Order, orders: Orders, vault: Vault) -> dict[str, Any]:
     }
 
 
+def exported(order: Order, order_token: str | None, orders: Orders, vault: Vault) -> dict[str, Any]:
+    """Return all that is held about an order and its buyer, and where the other contexts' share of it is.
+
+    Parameters
+    ----------
+    order_token
+        For the other contexts, where the order is known by the guest that its customer was; else None.
+    """
+    of = f"{'' if order.customer_id else '/guest'}/orders/{order.order_id}"
+    guest = order.buyer != order.customer_id
+    return {
+        **whole(order, orders, vault),
+        "placed_as": "guest" if guest else "customer",
+        "card": _card(order.buyer, vault) if guest else None,
+        "timeline": timeline(order)["timeline"],
+        "order_token": order_token,
+        "parts": [f"{of}/payments", f"{of}/shipments"],
+    }
+
+
 def summary(order: Order) -> dict[str, Any]:
     """Return what a list shows of an order."""
     return {
@@ -116,6 +136,13 @@ def _open(order: Order) -> dict[str, Any]:
         "placed_at": rfc3339(order.placed_at),
         "due": _text(order.due),
     }
+
+
+def _card(subject: str, vault: Vault) -> dict[str, Any] | None:
+    try:
+        return vault.contact(subject)
+    except Forgotten:
+        return None
 
 
 def _stage(status: str) -> Stage:

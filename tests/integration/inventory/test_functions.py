@@ -14,7 +14,7 @@ from commerce import outbox
 from commerce.clock import SystemClock
 from commerce.dynamo import Item, Table
 from commerce.events import ShipmentDispatched, StockAvailable
-from inventory import api, service, tasks, warehouses, wiring, workers
+from inventory import api, queues, service, tasks, warehouses, wiring, workers
 from inventory.model import Order, OrderLine, State, StockShort
 from inventory.service import Desk
 from inventory.store import Store
@@ -287,3 +287,40 @@ def test_the_store_reads_what_it_wrote(table: Table) -> None:
     held = service.reserve(desk, Order(NUMBERS[0], "GB", (OrderLine(1, "a", 2, "m"),)))
     assert store.reservation(NUMBERS[0]) == held
     assert held.state is State.HELD
+
+
+def test_a_sku_is_spread_and_sold_from_all_its_shards(table: Table) -> None:
+    receive("k1", a=7)
+    spread = {"warehouse_id": GB, "shards": 3}
+    first = call("POST /stock/{sku}/shards", spread, key="s1", sku="a")
+    assert first == call("POST /stock/{sku}/shards", spread, key="s1", sku="a")
+    assert (first[0], first[1]["kind"], first[1]["note"]) == (201, "sharding", "3")
+    assert call("POST /stock/{sku}/shards", {**spread, "shards": 2}, key="s2", sku="a")[0] == 409
+    [fulfilment] = tasks.reserve(request(0, a=5), None)["fulfilments"]
+    assert fulfilment["lines"] == [{"line": 1, "sku": "a", "quantity": 5}], "which shards is nobody's business"
+    assert levels("a") == {GB: (2, 5, 0, 7)}
+    on_hand = [
+        item["on_hand"] for item in table.get_many([("STOCK#a", GB), ("STOCK#a#1", GB), ("STOCK#a#2", GB)]).values()
+    ]
+    assert sum(on_hand) == 2
+    workers.inbox(batch(dispatched(f"{NUMBERS[0]}-1")), None)
+    assert levels("a") == {GB: (2, 0, 5, 7)}
+    receive("k2", a=9)
+    adjusted = {"warehouse_id": GB, "delta": -10, "reason": "broken"}
+    assert call("POST /stock/{sku}/adjustments", adjusted, key="a1", sku="a")[0] == 201
+    assert call("POST /stock/{sku}/adjustments", adjusted, key="a2", sku="a")[0] == 409
+    assert levels("a") == {GB: (1, 0, 5, 6)}
+
+
+def test_purchasing_is_asked_by_the_sweep_for_who_joins_a_queue_just_after(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "SHORTEST_PAUSE", timedelta(minutes=1))  # however slow this machine is
+    receive("k1", a=1)
+    for number in range(2):
+        with pytest.raises(StockShort):
+            tasks.reserve(request(number, a=5), None)
+    assert workers.sweep({}, None) == {"found": 1}
+    assert workers.sweep({}, None) == {"found": 0}
+    _, body = call("GET /replenishments", groups="merchant")
+    assert [one["quantity"] for one in body["replenishments"]] == [9]

@@ -12,8 +12,9 @@ from moto.sesv2.models import sesv2_backends
 
 from commerce import aws as clients
 from commerce import events, telemetry
+from commerce.dynamo import Table
 from commerce.ids import show_order_number
-from commerce.vault import KmsVault
+from commerce.vault import KmsVault, Tombstones
 from notifications import api, workers
 from tests.integration.calls import batch, call
 from tests.integration.conftest import make_table
@@ -124,10 +125,21 @@ def test_a_refused_mail_is_noted_and_the_message_is_done(deployed: Any) -> None:
     assert mails() == []
 
 
-def test_an_erased_buyer_has_his_inbox_and_no_mail(deployed: Any) -> None:
-    assert workers.inbox(batch(example(events.OrderPaid, buyer="erased")), None) == DONE
+def test_an_unknown_buyer_has_his_inbox_and_no_mail(deployed: Any) -> None:
+    assert workers.inbox(batch(example(events.OrderPaid, buyer="unknown")), None) == DONE
     assert mails() == []
     assert deployed.scan(TableName="notifications")["Count"] == 1
+
+
+def test_an_erased_buyer_loses_his_inbox_and_is_told_nothing_more(deployed: Any) -> None:
+    assert workers.inbox(batch(example(events.OrderPlaced), example(events.OrderPlaced, buyer="other")), None) == DONE
+    sent = len(mails())
+    Tombstones(Table(deployed, "vault")).erase(BUYER, "2026-11-23T06:07:08.123Z")
+    erased = example(events.CustomerErased, subject=BUYER)
+    for _ in range(2):
+        assert workers.inbox(batch(erased, example(events.OrderPaid)), None) == DONE
+    assert [item["pk"]["S"] for item in deployed.scan(TableName="notifications")["Items"]] == ["BUYER#other"]
+    assert len(mails()) == sent
 
 
 def test_a_message_that_breaks_its_contract_fails_alone(deployed: Any) -> None:

@@ -35,6 +35,7 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "DISPATCH_SECONDS": "3600",
         "SILENCE_SECONDS": "3600",
         "ACCEPTANCE_SECONDS": "3600",
+        "SETTLEMENT_SECONDS": "3600",
         "QUEUE_PREFIX": "commerce-test-",
         "POWERTOOLS_METRICS_NAMESPACE": "commerce",
         "POWERTOOLS_SERVICE_NAME": "orders",
@@ -49,7 +50,7 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def forget() -> None:
     """Drop what the functions keep warm, so that each test has its own AWS."""
-    for kept in (clients._client, wiring.orders, wiring.vault, wiring.signer, wiring.runs):
+    for kept in (clients._client, wiring.orders, wiring.claims, wiring.vault, wiring.signer, wiring.runs):
         kept.cache_clear()
 
 

@@ -19,7 +19,7 @@ from orders.store import DynamoOrders
 from tests.integration.conftest import make_table
 from tests.unit.orders.fakes import NOW, offer
 
-WINDOWS = Windows(timedelta(days=10), timedelta(days=7))
+WINDOWS = Windows(timedelta(days=10), timedelta(days=7), timedelta(minutes=15))
 NUMBER = "06064G0YZZ40"
 CUSTOMER = "019360d5-a1b2-7c3e-8f01-23456789abcd"
 
@@ -139,7 +139,7 @@ def lead_to_completion(store: DynamoOrders) -> None:
     step(lambda it: model.ship(it, replace(gone, status="out_for_delivery"), scans, WINDOWS, NOW))
     done = [model.Entry("delivered", NOW, "carrier", f"{NUMBER}-1")]
     step(lambda it: model.ship(it, replace(gone, status="delivered"), done, WINDOWS, NOW))
-    step(lambda it: model.accept(it, "buyer", NOW))
+    step(lambda it: model.accept(it, "buyer", WINDOWS, NOW))
     step(lambda it: model.complete(it, NOW))
 
 

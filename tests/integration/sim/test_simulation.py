@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,9 @@ from commerce import relay
 from commerce.dynamo import Table
 from inventory.model import Reservation
 from notifications.store import NoticeStore
+from orders.executions import StepFunctions
+from payments import tasks as payments_tasks
+from payments.model import ProviderUnavailable
 from tools.sim.__main__ import under_faults, with_faults
 from tools.sim.crash import crash
 from tools.sim.faults import Fault, Kind, draw, shrink
@@ -25,6 +29,9 @@ pytestmark = pytest.mark.integration
 
 PATIENCE = 40
 """Seeds within which a planted mistake must be found."""
+
+COMPLETION_TRIES = 5
+"""How often a completion tries a task (``statemachines/order_completion.asl.json``)."""
 
 
 def trace(seed: int, hash_seed: str) -> str:
@@ -117,6 +124,34 @@ def test_a_planted_mistake_is_found(plant: Callable[[pytest.MonkeyPatch], None])
     pytest.fail(f"not found in {PATIENCE} seeds")
 
 
+def _settles_late(patch: pytest.MonkeyPatch) -> Counter[str]:
+    """A provider whose books cannot be read for longer than a completion tries; return how often each order tried."""
+    tried: Counter[str] = Counter()
+    settle = payments_tasks.settle
+
+    def late(event: Mapping[str, Any], context: object) -> Any:
+        tried[event["order_id"]] += 1
+        if tried[event["order_id"]] <= COMPLETION_TRIES + 1:
+            raise ProviderUnavailable
+        return settle(event, context)
+
+    patch.setattr(payments_tasks, "settle", late)
+    return tried
+
+
+def test_a_completion_that_gave_up_is_started_again_by_the_sweep() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        tried = _settles_late(patch)
+        played = with_faults(7, ())
+    assert played.findings == ()
+    assert played.ends["completed"] == len(tried) > 0
+    assert min(tried.values()) > COMPLETION_TRIES + 1, "more than one execution tries"
+    with pytest.MonkeyPatch.context() as patch:
+        _settles_late(patch)
+        patch.setattr(StepFunctions, "complete", lambda *_: None)
+        assert with_faults(7, ()).findings, "nobody starts it again"
+
+
 def test_what_a_planted_mistake_needs_to_show_is_made_small() -> None:
     with pytest.MonkeyPatch.context() as patch:
         _loses_events(patch)
@@ -129,8 +164,8 @@ def test_a_crash_point_that_leaves_something_behind_is_found() -> None:
     with pytest.MonkeyPatch.context() as patch:
         # A worker that swallows what went wrong acknowledges a message that it has not handled.
         patch.setattr("tools.sim.world.World._deliver", _acknowledging_crashes)
-        site = next(one for one in with_faults(3, ()).sites if str(one).startswith("notifications-inbox: put_item"))
-        crashed, findings = crash((site, Kind.CRASH_BEFORE, 3, False))
+        site = next(one for one in with_faults(4, ()).sites if str(one).startswith("notifications-inbox: put_item"))
+        crashed, findings = crash((site, Kind.CRASH_BEFORE, 4, False))
     assert crashed
     assert findings
 

@@ -28,7 +28,7 @@ from commerce.dynamo import (
     dump,
     load,
 )
-from inventory.model import Order, OrderLine, Reservation, State, chunks, rows_of
+from inventory.model import Order, OrderLine, Reservation, Row, Rows, State, chunks, rows_of
 from inventory.service import Desk, receive
 from inventory.store import Store, _read_reservation
 from inventory.warehouses import Warehouses
@@ -38,6 +38,9 @@ WAREHOUSES = Warehouses(
     {"GB": ("GB-DAV", "DE-DUI", "CN-YIW"), "CN": ("CN-YIW", "DE-DUI", "GB-DAV"), "DE": ("DE-DUI", "GB-DAV", "CN-YIW")},
 )
 NUMBERS = ["06PM4NXBDTKC", "06PM4NXBDTKD", "06PM4NXBDTKF", "06PM4NXBDTKG", "06PM4NXBDTKH", "06PM4NXBDTKJ"]
+
+
+LEVELS = ("on_hand", "reserved", "shipped", "received")
 
 
 class Crash(BaseException):
@@ -202,21 +205,27 @@ class World:
 
     def level(self, sku: str, warehouse_id: str = "GB-DAV") -> tuple[int, int, int, int]:
         """Return on_hand, reserved, shipped, received."""
-        item = self.table.items.get((f"STOCK#{sku}", warehouse_id), {})
-        return item.get("on_hand", 0), item.get("reserved", 0), item.get("shipped", 0), item.get("received", 0)
+        of = [item for key, item in self.table.items.items() if is_stock(key, sku) and key[1] == warehouse_id]
+        on_hand, reserved, shipped, received = (sum(item[name] for item in of) for name in LEVELS)
+        return on_hand, reserved, shipped, received
+
+    def shelves(self, sku: str, warehouse_id: str = "GB-DAV") -> list[int]:
+        """Return what is on hand on each shard."""
+        shelves = self.desk.store.shelves([sku], [warehouse_id])
+        return [shelves[row] for row in sorted(shelves)]
 
     def reservation(self, order_id: str) -> Reservation | None:
         return _read_reservation(_copy(self.table.items.get((f"RESERVATION#{order_id}", "RESERVATION"))))
 
     def queued(self, sku: str) -> list[str]:
         """Return the orders in a queue, in its order."""
-        places = sorted(key for key in self.table.items if key[0] == f"WAITING#{sku}" and key[1] != "-")
-        return [self.table.items[key]["order_id"] for key in places]
+        lanes = [key for key in self.table.items if key[0].split("#")[:2] == ["WAITING", sku] and key[1] != "-"]
+        return [self.table.items[key]["order_id"] for key in sorted(lanes, key=lambda key: key[1])]
 
     def audit(self) -> None:
         """Compare every stock row with what the reservations say they took, gave back and shipped."""
-        reserved: Counter[tuple[str, str]] = Counter()
-        shipped: Counter[tuple[str, str]] = Counter()
+        reserved: Counter[Row] = Counter()
+        shipped: Counter[Row] = Counter()
         for (_, sk), item in list(self.table.items.items()):
             if sk == "RESERVATION":
                 reservation = _read_reservation(_copy(item))
@@ -225,8 +234,11 @@ class World:
                 shipped.update(_shipped(reservation))
         for (pk, sk), item in list(self.table.items.items()):
             if pk.startswith("STOCK#"):
-                row = (pk.removeprefix("STOCK#"), sk)
-                levels = [item[name] for name in ("on_hand", "reserved", "shipped", "received")]
+                _, sku, *shard = pk.split("#")
+                row = Row(sku, sk, int(shard[0]) if shard else 0)
+                first = self.table.items[f"STOCK#{sku}", sk]
+                assert row.shard < first.get("shards", 1), "a shard that nobody looks at"
+                levels = [item[name] for name in LEVELS]
                 assert min(levels) >= 0, (row, item)
                 assert sum(levels[:3]) == levels[3], (row, item)
                 assert (item["reserved"], item["shipped"]) == (reserved.pop(row, 0), shipped.pop(row, 0)), (row, item)
@@ -234,8 +246,13 @@ class World:
         assert not +shipped, "shipped without stock"
 
 
-def _shipped(reservation: Reservation) -> Counter[tuple[str, str]]:
-    gone: Counter[tuple[str, str]] = Counter()
+def is_stock(key: Key, sku: str) -> bool:
+    """Whether an item is a stock row of a SKU, on whatever shard."""
+    return key[0].split("#")[:2] == ["STOCK", sku]
+
+
+def _shipped(reservation: Reservation) -> Counter[Row]:
+    gone: Counter[Row] = Counter()
     for one in reservation.fulfilments:
         for number, rows in enumerate(chunks(rows_of([one]))):
             if f"s{one.number}.{number}" in reservation.progress:
@@ -243,9 +260,9 @@ def _shipped(reservation: Reservation) -> Counter[tuple[str, str]]:
     return gone
 
 
-def _reserved(reservation: Reservation) -> Counter[tuple[str, str]]:
-    def of(prefix: str, rows: dict[tuple[str, str], int]) -> Counter[tuple[str, str]]:
-        total: Counter[tuple[str, str]] = Counter()
+def _reserved(reservation: Reservation) -> Counter[Row]:
+    def of(prefix: str, rows: Rows) -> Counter[Row]:
+        total: Counter[Row] = Counter()
         for number, chunk in enumerate(chunks(rows)):
             if f"{prefix}{number}" in reservation.progress:
                 total.update(chunk)
@@ -332,6 +349,8 @@ def _holds(when: ConditionBase, item: Item | None) -> bool:
     operator, values = built["operator"], built["values"]
     if operator == "AND":
         return all(_holds(value, item) for value in values)
+    if operator == "OR":
+        return any(_holds(value, item) for value in values)
     if operator == "NOT":
         return not _holds(values[0], item)
     name = values[0].name if isinstance(values[0], AttributeBase) else str(values[0])

@@ -23,12 +23,13 @@ from inventory.model import (
     ReplenishmentClosed,
     Reservation,
     ReservationReleased,
+    ShardsNeverFewer,
     State,
     StockShort,
     StockTooLow,
     StockUnknown,
 )
-from tests.unit.inventory.fakes import NUMBERS, Crash, Steps, World, interleavings, order
+from tests.unit.inventory.fakes import NUMBERS, Crash, Steps, World, interleavings, is_stock, order
 
 GB, DE = "GB-DAV", "DE-DUI"
 AGE = timedelta(minutes=5)
@@ -42,10 +43,13 @@ def small_transactions() -> Any:
 
 
 def rest(world: World) -> None:
-    """Let time pass, the sweep run, and see that nothing is left half done."""
+    """Let time pass, the sweep run, and see that nothing is left half done; what it finishes may leave purchasing to
+    be asked by the next.
+    """
     world.table.crash_at = None
-    world.clock.move(2 * AGE)
-    service.sweep(world.desk, AGE)
+    for _ in range(2):
+        world.clock.move(2 * AGE)
+        service.sweep(world.desk, AGE)
     world.audit()
     left = [item["open_pk"] for item in world.table.items.values() if "open_pk" in item]
     assert set(left) <= {"REPLENISHMENT"}
@@ -88,6 +92,32 @@ def receiving(world: World) -> Callable[[], object]:
     return lambda: service.receive(world.desk, "k", "w", GB, {"a": 2, "b": 3}, "")
 
 
+def reserving_of_shards(world: World) -> Callable[[], object]:
+    """One line takes all of three shards."""
+    world.stock(GB, a=5, b=1)
+    service.shard(world.desk, "s", "w", "a", GB, 3)
+    return lambda: service.reserve(world.desk, order(0, a=5, b=1))
+
+
+def releasing_to_shards(world: World) -> Callable[[], object]:
+    reserving_of_shards(world)()
+    for number in range(1, 4):
+        world.tick()
+        with pytest.raises(StockShort):
+            service.reserve(world.desk, order(number, a=2))
+    return lambda: service.release(world.desk, NUMBERS[0])
+
+
+def sharding(world: World) -> Callable[[], object]:
+    """What is reserved on shard 0 stays there; who waits for more than is there waits on."""
+    world.stock(GB, a=7)
+    service.reserve(world.desk, order(0, a=2))
+    world.tick()
+    with pytest.raises(StockShort):
+        service.reserve(world.desk, order(1, a=6))
+    return lambda: service.shard(world.desk, "s", "w", "a", GB, 4)
+
+
 def falling_short(world: World) -> Callable[[], object]:
     world.stock(GB, a=1)
 
@@ -108,18 +138,28 @@ def written(scenario: Callable[[World], Callable[[], object]]) -> int:
 
 
 def outcome(world: World) -> dict[str, Any]:
-    stock = {
-        key: tuple(item[name] for name in ("on_hand", "reserved", "shipped", "received"))
-        for key, item in world.table.items.items()
-        if key[0].startswith("STOCK#")
-    }
+    # What is planned anew after a crash may come from other shards: what counts is what lies on all of them.
+    rows = {(key[0].split("#")[1], key[1]) for key in world.table.items if key[0].startswith("STOCK#")}
+    stock = {row: world.level(*row) for row in rows}
     states = {key: item["state"] for key, item in world.table.items.items() if key[1] == "RESERVATION"}
-    places = sorted(key[0] for key in world.table.items if key[0].startswith("WAITING#"))
+    places = sorted(key[0].split("#")[1] for key in world.table.items if key[0].startswith("WAITING#"))
     woken = sorted({(event["order_id"]) for event in world.table.told("StockAvailable")})
     return {"stock": stock, "states": states, "places": places, "woken": woken}
 
 
-@pytest.mark.parametrize("scenario", [reserving, releasing, shipping, receiving, falling_short])
+REPEATED = [
+    reserving,
+    releasing,
+    shipping,
+    receiving,
+    falling_short,
+    reserving_of_shards,
+    releasing_to_shards,
+    sharding,
+]
+
+
+@pytest.mark.parametrize("scenario", REPEATED)
 def test_a_retry_after_a_crash_at_any_write_ends_where_an_undisturbed_call_does(
     scenario: Callable[[World], Callable[[], object]],
 ) -> None:
@@ -142,7 +182,7 @@ def test_a_retry_after_a_crash_at_any_write_ends_where_an_undisturbed_call_does(
             assert len(woken) == len(set(woken)), "once per order and cause"
 
 
-@pytest.mark.parametrize("scenario", [reserving, releasing, receiving])
+@pytest.mark.parametrize("scenario", [reserving, releasing, receiving, releasing_to_shards, sharding])
 def test_the_sweep_finishes_what_died_at_any_write(scenario: Callable[[World], Callable[[], object]]) -> None:
     undisturbed = World()
     scenario(undisturbed)()
@@ -171,9 +211,11 @@ CALLS: dict[str, Callable[[World], object]] = {
     "sweep": lambda world: service.sweep(world.desk, timedelta(seconds=-1)),
     "receive": lambda world: service.receive(world.desk, "k", "w", GB, {"a": 1, "c": 1}, ""),
     "receive again": lambda world: service.receive(world.desk, "k", "w", GB, {"a": 1, "c": 1}, ""),
+    "shard": lambda world: service.shard(world.desk, "s", "w", "a", GB, 3),
+    "shard again": lambda world: service.shard(world.desk, "t", "w", "a", GB, 4),
     "adjust": lambda world: service.adjust(world.desk, "a", "w", "a", GB, -1, "broken"),
 }
-REFUSALS = (StockShort, NotHeld, ReservationReleased, StockTooLow, Contended)
+REFUSALS = (StockShort, NotHeld, ReservationReleased, StockTooLow, ShardsNeverFewer, Contended)
 
 
 @given(
@@ -280,6 +322,13 @@ class Warehouse(RuleBasedStateMachine):
         for again in (crash, None):
             self.attempt(lambda: service.adjust(self.world.desk, key, "w", sku, GB, delta, "x"), again)
 
+    @rule(sku=st.sampled_from("abc"), shards=st.integers(1, 5), warehouse=st.sampled_from([GB, DE]), crash=crashes)
+    def shard(self, sku: str, shards: int, warehouse: str, crash: tuple[int, bool] | None) -> None:
+        self.keys += 1
+        key = f"k{self.keys}"
+        for again in (crash, None):
+            self.attempt(lambda: service.shard(self.world.desk, key, "w", sku, warehouse, shards), again)
+
     @rule(sku=st.sampled_from("abc"), quantity=st.integers(1, 5), crash=crashes)
     def replenish(self, sku: str, quantity: int, crash: tuple[int, bool] | None) -> None:
         self.keys += 1
@@ -308,7 +357,7 @@ class Warehouse(RuleBasedStateMachine):
                 for sku, quantity in item["quantities"].items():
                     booked[sku] += quantity
         for sku in "abc":
-            rows = [item for key, item in self.world.table.items.items() if key[0] == f"STOCK#{sku}"]
+            rows = [item for key, item in self.world.table.items.items() if is_stock(key, sku)]
             assert sum(item["received"] for item in rows) == booked[sku]
 
     @invariant()

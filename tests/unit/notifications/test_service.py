@@ -9,6 +9,7 @@ import pytest
 
 from commerce import events, telemetry
 from commerce.dynamo import Item, Page
+from commerce.vault import Forgotten
 from notifications.model import MailFailed, NoSuchNotice, Notice
 from notifications.service import Desk, Letter, tell
 from tests.unit.notifications.examples import example
@@ -34,6 +35,9 @@ class Shelf:
 
     def inbox(self, reader: str, limit: int, after: str | None) -> Page:
         return Page([], None)
+
+    def forget(self, reader: str) -> None:
+        self.told.clear()
 
     def mark_read(self, reader: str, notice_id: str, at: str) -> Item:
         raise NoSuchNotice
@@ -107,6 +111,12 @@ def test_somebody_without_an_address_has_the_inbox(card: dict[str, Any] | None) 
     tell(example(events.OrderPaid), Desk(shelf, Cards(card), Pen(), box))
     assert len(shelf.told) == 1
     assert box.sent == []
+
+
+def test_somebody_erased_is_told_nothing() -> None:
+    shelf, box = Shelf(), Box()
+    tell(example(events.OrderPaid), Desk(shelf, Cards(Forgotten()), Pen(), box))
+    assert (shelf.told, box.sent) == ({}, [])
 
 
 def test_what_can_be_tried_again_fails_before_the_claim() -> None:

@@ -6,13 +6,25 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from commerce.clock import FixedClock
 from commerce.events import Event, Offer, Price
-from commerce.vault import Forgotten
-from orders.model import STAGES, NoSuchOrder, NumberTaken, Order, Pace, Revision, Stage, Wait
+from commerce.vault import Closed, Forgotten
+from orders.model import (
+    ERASURE_TRANSITIONS,
+    STAGES,
+    Erasure,
+    ErasureState,
+    NoSuchOrder,
+    NumberTaken,
+    Order,
+    Pace,
+    Revision,
+    Stage,
+    Wait,
+)
 from orders.service.ports import Changed, Key, KeyUsed, OrderList, Window, WindowFull
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -31,6 +43,8 @@ class FakeOrders:
         self.placed: Counter[tuple[str, datetime]] = Counter()
         self.saves = 0
         self.interfere: list[Any] = []
+        self.erasures: dict[str, Erasure] = {}
+        self.interfere_with_erasing: list[Any] = []
 
     def add(
         self, order: Order, revision: Revision, key: Key, events: Sequence[Event], window: Window | None = None
@@ -68,6 +82,9 @@ class FakeOrders:
         self.events += events
         self.saves += 1
 
+    def save_claim(self, before: Order, after: Order, events: Sequence[Event]) -> None:
+        self.save(before, after, events)
+
     def put_wait(self, order_id: str, wait: Wait, token: str, events: Sequence[Event]) -> None:
         self.waits[order_id, wait] = token
         self.events += events
@@ -85,6 +102,47 @@ class FakeOrders:
         for order in list(self.headers.values()):
             if STAGES.get(order.status) is stage and order.due is not None and order.due < now:
                 yield order.order_id
+
+    # erasures
+
+    def owned_by(self, customer_id: str) -> Iterator[Order]:
+        yield from [one for one in self.headers.values() if one.customer_id == customer_id]
+        if self.interfere_with_erasing:
+            self.interfere_with_erasing.pop(0)()
+
+    def ask_erasure(self, erasure: Erasure) -> Erasure:
+        return self.erasures.setdefault(erasure.subject, erasure)
+
+    def erasure(self, subject: str) -> Erasure | None:
+        return self.erasures.get(subject)
+
+    def move_erasure(self, before: Erasure, after: Erasure, events: Sequence[Event] = ()) -> Erasure:
+        if self.erasures[before.subject] != before:
+            raise Changed()
+        assert after.state is before.state or after.state in ERASURE_TRANSITIONS[before.state]
+        self.events += events
+        self.erasures[before.subject] = replace(after, version=before.version + 1)
+        return self.erasures[before.subject]
+
+    def hold_erasure(self, subject: str) -> bool:
+        there = self.erasures.get(subject)
+        if there is None or there.state is not ErasureState.ASKED:
+            return False
+        self.erasures[subject] = replace(there, version=there.version + 1)
+        return True
+
+    def repeat_erasure(self, erasure: Erasure) -> Erasure:
+        self.erasures[erasure.subject] = erasure
+        return erasure
+
+    def pending_erasures(self) -> Iterator[str]:
+        yield from [one.subject for one in self.erasures.values() if one.state is not ErasureState.ERASED]
+
+    def tombstones(self) -> Iterator[Erasure]:
+        yield from self.erasures.values()
+
+    def forget_keys(self, scope: str, key: str = "") -> None:
+        self.keys = {one: used for one, used in self.keys.items() if one[0] != scope or key not in ("", one[1])}
 
     def told(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -107,9 +165,12 @@ class FakeVault:
     def __init__(self) -> None:
         self.cards: dict[str, dict[str, Any]] = {}
         self.subjects: set[str] = set()
+        self.closed: set[str] = set()
+        self.erased: set[str] = set()
 
     def seal(self, subject: str, data: Mapping[str, Any], *, create: bool = True) -> bytes:
-        self.subjects.add(subject)
+        if subject not in self.erased:  # a warm function seals on with a key that is gone
+            self.subjects.add(subject)
         return json.dumps([subject, data]).encode()
 
     def open(self, subject: str, sealed: bytes) -> dict[str, Any]:
@@ -119,13 +180,36 @@ class FakeVault:
         assert owner == subject
         return dict(data)
 
-    def contact(self, subject: str) -> dict[str, Any] | None:
+    def contact(self, subject: str, *, unless_closed: bool = False) -> dict[str, Any] | None:
+        if unless_closed and subject in self.closed:
+            raise Closed()
         return self.cards.get(subject)
 
     def put_contact(self, subject: str, card: Mapping[str, Any], *, replace: bool) -> None:
+        if subject in self.erased:
+            raise Closed()
         self.subjects.add(subject)
         if replace or subject not in self.cards:
             self.cards[subject] = dict(card)
+
+
+class FakeTombstones:
+    """Closes and erases in a `FakeVault`."""
+
+    def __init__(self, vault: FakeVault) -> None:
+        self.vault = vault
+
+    def closed(self, subject: str) -> bool:
+        return subject in self.vault.closed
+
+    def close(self, subject: str, at: str) -> None:
+        self.vault.closed.add(subject)
+
+    def erase(self, subject: str, at: str) -> None:
+        self.vault.closed.add(subject)
+        self.vault.erased.add(subject)
+        self.vault.subjects.discard(subject)
+        self.vault.cards.pop(subject, None)
 
 
 class FakeRuns:
@@ -135,14 +219,14 @@ class FakeRuns:
         self.started: list[str] = []
         self.succeeded: list[str] = []
         self.failed: list[tuple[str, str]] = []
-        self.completions: set[str] = set()
+        self.completions: list[tuple[str, int, datetime]] = []
 
     def start(self, order_id: str) -> None:
         if order_id not in self.started:
             self.started.append(order_id)
 
-    def complete(self, order_id: str, total: int, day: date) -> None:
-        self.completions.add(f"{order_id} {total} {day}")
+    def complete(self, order_id: str, total: int, at: datetime) -> None:
+        self.completions.append((order_id, total, at))
 
     def succeed(self, token: str) -> None:
         self.succeeded.append(token)

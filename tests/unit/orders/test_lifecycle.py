@@ -43,7 +43,7 @@ from orders.service.placing import Desk, place
 from orders.service.ports import Overtaken
 from tests.unit.orders.fakes import NOW, PACE, FakeOffers, FakeOrders, FakeRuns, FakeVault, body, clock, offer
 
-WINDOWS = Windows(timedelta(days=10), timedelta(days=7))
+WINDOWS = Windows(timedelta(days=10), timedelta(days=7), timedelta(minutes=15))
 AT = rfc3339(NOW)
 
 
@@ -69,7 +69,7 @@ class World:
         return self.orders.headers[self.id]
 
     def screen(self, started_at: str = "2026-11-23T12:00:00Z") -> dict[str, Any]:
-        return lifecycle.screen(self.id, started_at, self.orders, self.clock)
+        return lifecycle.screen(self.id, started_at, self.orders, lambda _: True, self.clock)
 
     def await_stock(self, token: str = "stock") -> None:
         lifecycle.await_stock(self.id, token, NOW + timedelta(days=3), self.orders, self.runs, self.clock)
@@ -148,7 +148,7 @@ def test_the_happy_path_tells_every_fact_and_answers_every_wait(world: World) ->
     world.delivered(2)
     assert world.order.status is Status.DELIVERED
     assert len(world.orders.told(OrderDelivered)) == 1
-    lifecycle.accept(world.id, "cus-1", "buyer", world.orders, world.clock)
+    lifecycle.accept(world.id, "cus-1", "buyer", world.orders, WINDOWS, world.clock)
     lifecycle.complete(world.id, world.orders, world.clock)
     assert world.order.status is Status.COMPLETED
     assert world.order.due is None
@@ -334,9 +334,9 @@ def test_only_the_owner_may_cancel_and_accept(world: World) -> None:
         with pytest.raises(model.NoSuchOrder):
             lifecycle.cancel(world.id, stranger, "buyer", world.orders, world.clock)
         with pytest.raises(model.NoSuchOrder):
-            lifecycle.accept(world.id, stranger, "buyer", world.orders, world.clock)
+            lifecycle.accept(world.id, stranger, "buyer", world.orders, WINDOWS, world.clock)
     with pytest.raises(model.NotPossibleNow):
-        lifecycle.accept(world.id, "cus-1", "buyer", world.orders, world.clock)
+        lifecycle.accept(world.id, "cus-1", "buyer", world.orders, WINDOWS, world.clock)
 
 
 def test_a_dispatched_order_cannot_be_cancelled(world: World) -> None:
@@ -370,11 +370,47 @@ def test_the_clock_accepts_marks_silence_and_starts_what_was_lost(world: World) 
     [told] = world.orders.told(OrderAccepted)
     assert isinstance(told, OrderAccepted)
     assert told.by == "window"
-    for _ in range(2):
-        assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["stuck"] == 1
-    assert len(world.runs.completions) == 1
     lifecycle.complete(world.id, world.orders, world.clock)
     assert set(lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).values()) == {0}
+
+
+def test_a_completion_that_did_not_end_is_started_again_each_time_its_clock_runs_out(world: World) -> None:
+    def sweep() -> int:
+        return lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["stuck"]
+
+    world.until_paid()
+    for number in (1, 2):
+        world.dispatched(number)
+        world.delivered(number)
+    accepted = lifecycle.accept(world.id, "cus-1", "buyer", world.orders, WINDOWS, world.clock)
+    assert accepted.due == world.clock.now() + WINDOWS.settlement
+    assert sweep() == 0
+    for times in (1, 2):
+        world.clock.move(WINDOWS.settlement + timedelta(seconds=1))
+        assert sweep() == 1
+        assert sweep() == 0, "once a window, not once a sweep"
+        assert len(set(world.runs.completions)) == times
+        assert world.runs.completions[-1] == (world.id, world.order.total, world.clock.now())
+    lifecycle.complete(world.id, world.orders, world.clock)
+    completed = world.order
+    assert model.settle_again(completed, WINDOWS, world.clock.now()) == completed  # an index that lags behind
+    world.clock.move(timedelta(days=1))
+    assert sweep() == 0
+
+
+def test_an_order_accepted_by_a_release_before_is_settled_when_its_acceptance_clock_runs_out(world: World) -> None:
+    world.until_paid()
+    for number in (1, 2):
+        world.dispatched(number)
+        world.delivered(number)
+    until = world.order.due
+    assert until is not None
+    lifecycle.accept(world.id, "cus-1", "buyer", world.orders, WINDOWS, world.clock)
+    world.orders.headers[world.id] = replace(world.order, due=until)
+    world.clock.move(WINDOWS.acceptance + timedelta(seconds=1))
+    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["stuck"] == 1
+    assert len(world.runs.completions) == 1
+    assert world.order.due == world.clock.now() + WINDOWS.settlement
 
 
 def test_one_order_that_fails_does_not_stop_the_sweep(world: World) -> None:
@@ -429,7 +465,7 @@ STEPS: list[Callable[[World], None]] = [
     lambda it: lifecycle.begin_close(it.id, Wait.DISPATCH, it.orders, it.clock),
     lambda it: lifecycle.resume(it.id, it.orders, WINDOWS, it.clock),
     lambda it: lifecycle.close(it.id, it.orders, it.clock),
-    lambda it: lifecycle.accept(it.id, "cus-1", "buyer", it.orders, it.clock) and None,
+    lambda it: lifecycle.accept(it.id, "cus-1", "buyer", it.orders, WINDOWS, it.clock) and None,
     lambda it: lifecycle.complete(it.id, it.orders, it.clock),
     lambda it: it.cancellation_told(),
 ]

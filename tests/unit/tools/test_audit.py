@@ -99,6 +99,14 @@ def receipt_counted_twice(tables: Tables) -> None:
     row["received"] += 5
 
 
+def moved_to_a_shard_that_nobody_looks_at(tables: Tables) -> None:
+    row = next(item for item in tables["inventory"] if item["pk"].startswith("STOCK#") and item["on_hand"] > 1)
+    row["on_hand"] -= 1
+    row["received"] -= 1
+    shard = {**row, "pk": f"{row['pk']}#1", "on_hand": 1, "reserved": 0, "shipped": 0, "received": 1}
+    tables["inventory"].append(shard)
+
+
 def stock_leaked(tables: Tables) -> None:
     row = next(item for item in tables["inventory"] if item["pk"].startswith("STOCK#") and item["on_hand"] > 1)
     row["on_hand"] -= 1
@@ -252,6 +260,71 @@ def purchasing_not_told(tables: Tables) -> None:
     tables["notifications"].remove(one(tables["notifications"], pk="PURCHASING"))
 
 
+def _tombstone(tables: Tables, subject: str) -> None:
+    at = "2026-11-24T12:00:00.000Z"
+    tables["orders"].append(
+        {"pk": "ERASED", "sk": subject, "v": 1, "state": "erased", "version": 3, "asked_at": at, "erased_at": at}
+    )
+    own = (f"KEY#{subject}", f"BUYER#{subject}", f"CUSTOMER#{subject}", subject)
+    for context in ("orders", "notifications", "customers", "vault"):
+        tables[context] = [item for item in tables.get(context, []) if item["pk"] not in own]
+    tables["vault"].append({"pk": subject, "sk": "KEY", "v": 1, "erasure": at, "erased": at})
+    if not subject.startswith("guest_"):
+        tables["customers"].append({"pk": f"CUSTOMER#{subject}", "sk": "PROFILE", "v": 1, "erased_at": at})
+
+
+def _guests_order(tables: Tables) -> dict[str, Any]:
+    return next(head for head in _heads(tables) if str(head.get("buyer", "")).startswith("guest_"))
+
+
+def erase_guest(tables: Tables) -> str:
+    """Leave what the erasure of a guest leaves, and return him."""
+    head = _guests_order(tables)
+    name, subject = head["pk"].removeprefix("ORDER#"), str(head["buyer"])
+    _tombstone(tables, subject)
+    tables["orders"] = [one for one in tables["orders"] if not (one["pk"] == "KEY#guest" and one["order_id"] == name)]
+    return subject
+
+
+def key_came_back(tables: Tables) -> None:
+    subject = erase_guest(tables)
+    one(tables["vault"], pk=subject)["wrapped"] = b"w"
+
+
+def card_came_back(tables: Tables) -> None:
+    subject = erase_guest(tables)
+    one(tables["vault"], pk=subject)["contact"] = b"c"
+
+
+def tombstone_lost(tables: Tables) -> None:
+    erase_guest(tables)
+    tables["orders"] = [item for item in tables["orders"] if item["pk"] != "ERASED"]
+
+
+def erased_too_early(tables: Tables) -> None:
+    head = _of(tables, "orders", "paid", "HEAD")
+    _tombstone(tables, head["customer_id"])
+
+
+def erasure_left_undone(tables: Tables) -> None:
+    erase_guest(tables)
+    item = one(tables["orders"], pk="ERASED")
+    item["state"] = "due"
+    del item["erased_at"]
+
+
+def claimed_guest_left(tables: Tables) -> None:
+    head = _guests_order(tables)
+    head["customer_id"] = "customer-1"
+    tables["orders"].append({"pk": "CLAIM#customer-1", "sk": head["pk"].removeprefix("ORDER#"), "v": 1})
+    _tombstone(tables, "customer-1")
+
+
+def erasure_not_told(tables: Tables) -> None:
+    _tombstone(tables, "customer-1")
+    tables["customers"] = []
+
+
 def item_of_no_kind(tables: Tables) -> None:
     tables["orders"].append({"pk": "SURPRISE#1", "sk": "X"})
 
@@ -260,6 +333,7 @@ PLANTS: dict[Plant, str] = {
     sold_twice: "stock-balances",
     oversold: "stock-not-negative",
     receipt_counted_twice: "stock-received",
+    moved_to_a_shard_that_nobody_looks_at: "stock-shards",
     stock_leaked: "stock-reserved",
     shipped_without_a_reservation: "stock-shipped",
     reservation_half_made: "reservation-legal",
@@ -290,6 +364,13 @@ PLANTS: dict[Plant, str] = {
     payment_not_told_to_the_order: "event-published",
     offer_not_copied: "event-published",
     purchasing_not_told: "event-published",
+    key_came_back: "erased",
+    card_came_back: "erased",
+    tombstone_lost: "erased",
+    erased_too_early: "erased",
+    erasure_left_undone: "erased",
+    claimed_guest_left: "erased",
+    erasure_not_told: "event-published",
     item_of_no_kind: "item-known",
 }
 """Corruption -> the invariant that it breaks; every invariant is broken by one at least."""
@@ -304,6 +385,21 @@ def test_a_planted_corruption_is_found(plant: Plant, recorded: tuple[Tables, dat
     tables, taken = copy.deepcopy(recorded[0]), recorded[1]
     plant(tables)
     assert PLANTS[plant] in {finding.invariant for finding in audit(tables, taken)}
+
+
+def test_stock_on_several_shards_balances_by_their_sum(recorded: tuple[Tables, datetime]) -> None:
+    tables, taken = copy.deepcopy(recorded[0]), recorded[1]
+    moved_to_a_shard_that_nobody_looks_at(tables)
+    assert {finding.invariant for finding in audit(tables, taken)} == {"stock-shards"}
+    first = next(item for item in tables["inventory"] if f"{item['pk']}#1" == tables["inventory"][-1]["pk"])
+    first["shards"] = 2
+    assert audit(tables, taken) == []
+
+
+def test_what_an_erasure_has_left_balances(recorded: tuple[Tables, datetime]) -> None:
+    tables, taken = copy.deepcopy(recorded[0]), recorded[1]
+    erase_guest(tables)
+    assert audit(tables, taken) == []
 
 
 def test_what_is_on_its_way_is_excused_for_as_long_as_asked(recorded: tuple[Tables, datetime]) -> None:

@@ -67,8 +67,8 @@ def board(sample: Sample) -> Board:
 
 
 def alone(**amounts: float) -> Alone:
-    used = {"state_transitions": 8, "write_units": 90, "lambda_invocations": 40} | amounts
-    return Alone([placed()], 10, [Reading(caused=Tally(**used))], [])
+    used = {"state_transitions": 5, "write_units": 90, "lambda_invocations": 40} | amounts
+    return Alone([placed()], 10, [Reading(caused=Tally(**used))], [], [])
 
 
 def test_percentiles_are_observed_values() -> None:
@@ -143,7 +143,7 @@ def test_too_few_accepted_orders_are_told(board: Board) -> None:
 
 
 @pytest.mark.parametrize(
-    "amounts", [{"state_transitions": 8.1}, {"write_units": 95.1}, {"lambda_invocations": 41}], ids=str
+    "amounts", [{"state_transitions": 5.1}, {"write_units": 95.1}, {"lambda_invocations": 41}], ids=str
 )
 def test_a_budget_that_is_broken_is_told(board: Board, amounts: dict[str, float]) -> None:
     found = figures.troubles(board, alone(**amounts), alone(**amounts).per_order())

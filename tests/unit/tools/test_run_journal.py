@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tools.run.journal import Journal, Tally, read
+from tools.run.journal import ACCESS_LOG_BYTES, Journal, Tally, read
 
 pytestmark = pytest.mark.unit
 
@@ -20,7 +20,20 @@ def call(service: str, action: str, by: str, **more: Any) -> dict[str, Any]:
 
 
 def invoke(function: str, ms: int, source: str = "api") -> dict[str, Any]:
-    return {"t": 1.0, "kind": "invoke", "function": function, "source": source, "ms": ms, "error": None}
+    return {"t": 1.0, "kind": "invoke", "function": function, "source": source, "ms": ms, "error": None, "log": 150}
+
+
+def transition(of: str, kind: str = "STANDARD", **more: Any) -> dict[str, Any]:
+    return {
+        "t": 1.0,
+        "kind": "transition",
+        "machine": "m",
+        "execution": "e",
+        "type": kind,
+        "of": of,
+        "state": "",
+        **more,
+    }
 
 
 def test_everything_an_order_causes_is_added_up() -> None:
@@ -38,14 +51,22 @@ def test_everything_an_order_causes_is_added_up() -> None:
         call("sqs", "ListQueues", "orders-ops"),
         {"t": 1.0, "kind": "queue", "queue": "orders-intake", "requests": 1, "messages": 1, "why": "rule"},
         {"t": 1.0, "kind": "queue", "queue": "orders-intake", "requests": 2, "messages": 1, "why": "mapping"},
-        {"t": 1.0, "kind": "transition", "machine": "m", "execution": "e", "of": "start", "state": ""},
-        {"t": 1.0, "kind": "transition", "machine": "m", "execution": "e", "of": "retry", "state": ""},
-        {"t": 1.0, "kind": "request", "method": "POST", "path": "/orders", "status": 202, "ms": 9},
+        transition("start"),
+        transition("state"),
+        transition("retry"),
+        transition("end", ms=4000),
+        transition("start", "EXPRESS"),
+        transition("state", "EXPRESS"),
+        transition("retry", "EXPRESS"),
+        transition("end", "EXPRESS", ms=201),
+        {"t": 1.0, "kind": "request", "method": "POST", "path": "/orders", "status": 202, "ms": 9, "out": 700},
         {"t": 1.0, "kind": "delivery", "bus": "b", "rule": "r", "source": "commerce.orders", "target": "sqs"},
     ]
     reading = read(lines, MEMORY)
     assert reading.caused == Tally(
-        state_transitions=2,
+        state_transitions=3,
+        express_starts=1,
+        express_gb_seconds=0.3 * 64 / 1024,
         write_units=9,
         read_units=2.5,
         lambda_invocations=1,
@@ -56,6 +77,9 @@ def test_everything_an_order_causes_is_added_up() -> None:
         kms_requests=1,
         mails=1,
         secret_reads=1,
+        log_bytes=150 + ACCESS_LOG_BYTES,
+        traces=2,
+        bytes_out=700,
     )
     assert reading.scheduled == Tally()
     assert reading.calls == {
@@ -71,7 +95,7 @@ def test_what_a_schedule_starts_is_counted_apart() -> None:
     ]
     reading = read(lines, MEMORY)
     assert reading.caused == Tally()
-    assert reading.scheduled == Tally(lambda_invocations=1, read_units=0.5, lambda_gb_seconds=0.05)
+    assert reading.scheduled == Tally(lambda_invocations=1, read_units=0.5, lambda_gb_seconds=0.05, log_bytes=150)
 
 
 def test_an_operators_look_costs_no_order_anything() -> None:
@@ -117,3 +141,12 @@ def test_schedules_are_not_what_is_waited_for(tmp_path: Path) -> None:
     write(path, invoke("orders-sweep", 1, "rule"))
     with pytest.raises(TimeoutError):
         Journal(path).settle(0, quiet=0.02, within=0.2)
+
+
+def test_a_function_that_ends_the_chain_is_waited_for_however_quiet_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    write(path, invoke("commerce-local-orders-inbox", 1))
+    with pytest.raises(TimeoutError, match="shipping-inbox"):
+        Journal(path).settle(0, quiet=0.02, within=0.2, ran=["orders-inbox", "shipping-inbox"])
+    write(path, invoke("commerce-local-shipping-inbox", 1))
+    Journal(path).settle(0, quiet=0.02, within=5, ran=["orders-inbox", "shipping-inbox"])

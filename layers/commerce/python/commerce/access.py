@@ -59,6 +59,9 @@ ROUTES: dict[str, Route] = {
     "GET /orders/{number}/shipments": _for("shipping-api", "customer", "support", "ops"),
     "GET /me": _for("customers-api", "customer"),
     "PUT /me": _for("customers-api", "customer"),
+    "GET /me/export": _for("customers-api", "customer"),
+    "GET /me/export/orders": _for("orders-api", "customer"),
+    "POST /me/erasure": _for("orders-erasure", "customer"),
     "GET /me/notifications": _for("notifications-api", "customer"),
     "POST /me/notifications/{id}/read": _for("notifications-api", "customer"),
     # guests, with the order token of the order in the header Order-Token
@@ -67,6 +70,8 @@ ROUTES: dict[str, Route] = {
     "GET /guest/orders/{number}/timeline": _open("orders-api", "order-token"),
     "POST /guest/orders/{number}/cancel": _open("orders-api", "order-token"),
     "POST /guest/orders/{number}/accept": _open("orders-api", "order-token"),
+    "GET /guest/orders/{number}/export": _open("orders-api", "order-token"),
+    "POST /guest/orders/{number}/erasure": _open("orders-erasure", "order-token"),
     "POST /guest/orders/{number}/payments": _open("payments-api", "order-token"),
     "GET /guest/orders/{number}/payments": _open("payments-api", "order-token"),
     "GET /guest/orders/{number}/shipments": _open("shipping-api", "order-token"),
@@ -85,10 +90,13 @@ ROUTES: dict[str, Route] = {
     # stock and purchasing
     "GET /stock/{sku}": _for("inventory-api", "warehouse", "merchant", "support", "ops"),
     "POST /stock/{sku}/adjustments": _for("inventory-api", "warehouse", "ops"),
+    "POST /stock/{sku}/shards": _for("inventory-api", "warehouse", "merchant", "ops"),
     "POST /stock/receipts": _for("inventory-api", "warehouse", "merchant"),
     "GET /replenishments": _for("inventory-api", "merchant", "warehouse", "ops"),
     "POST /replenishments/{id}/receipts": _for("inventory-api", "warehouse", "merchant"),
     # the people who run the platform
+    "POST /ops/orders/{number}/erasure": _for("orders-erasure", "support"),
+    "POST /ops/customers/{id}/erasure": _for("orders-erasure", "support"),
     "GET /ops/orders": _for("orders-ops", "support", "ops"),
     "GET /ops/queues": _for("orders-ops", "ops"),
     "POST /ops/queues/{name}/redrive": _for("orders-ops", "ops"),

@@ -126,10 +126,11 @@ class Update:
 
 @dataclass(frozen=True)
 class Check:
-    """Only look whether a condition holds, in a transaction."""
+    """Only look whether a condition holds, in a transaction; ``table`` names another table than its own."""
 
     key: Key
     when: ConditionBase
+    table: str = ""
 
 
 @dataclass(frozen=True)
@@ -476,7 +477,7 @@ def _action(table: str, action: Put | Update | Check) -> dict[str, Any]:
         verb, request = "Update", _update(table, action.key, action.change)
     else:
         verb = "ConditionCheck"
-        request = {"TableName": table, "Key": _key(action.key), **_condition(action.when, _Names())}
+        request = {"TableName": action.table or table, "Key": _key(action.key), **_condition(action.when, _Names())}
     if "ConditionExpression" in request:
         request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     return {verb: request}

@@ -4,6 +4,9 @@ A person (a customer or a guest) is a subject. What is personal about him is sto
 AES-256-GCM ciphertext under his data key (NIST SP 800-38D; 96-bit random nonce in front). The wrapped
 key lives in the table ``vault`` and nowhere else: taking it away makes every copy unreadable. The
 same item holds the subject's contact card, so that a notification needs one read.
+
+Erasure (`Tombstones`) closes the subject first, so that nothing new is begun for him, and then takes key
+and card away. What stays of the item is his tombstone: no key is ever made where one stands.
 """
 
 from __future__ import annotations
@@ -14,19 +17,29 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from commerce.dynamo import ConditionFailed
-from commerce.errors import NotFound
+from commerce.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
 
+    from commerce.dynamo import Table
+
 _NONCE = 12
+_KEY = "KEY"
 
 
 class Forgotten(NotFound):
     """The subject has no key: he is unknown or was erased."""
 
     slug = "forgotten"
+
+
+class Closed(Conflict):
+    """Erasure was asked for the subject: nothing new is written about him."""
+
+    slug = "account-closed"
+    title = "Erasure was asked for this account; it takes nothing new"
 
 
 class Vault(Protocol):
@@ -40,12 +53,15 @@ class Vault(Protocol):
         """Return what `seal` sealed; raises `Forgotten`."""
         ...
 
-    def contact(self, subject: str) -> dict[str, Any] | None:
-        """Return the subject's contact card (``name``, ``email``, ``locale``) or None."""
+    def contact(self, subject: str, *, unless_closed: bool = False) -> dict[str, Any] | None:
+        """Return the subject's contact card (``name``, ``email``, ``locale``) or None; raises `Forgotten` if erased.
+
+        With ``unless_closed`` a subject whose erasure was asked for raises `Closed`.
+        """
         ...
 
     def put_contact(self, subject: str, card: Mapping[str, Any], *, replace: bool) -> None:
-        """Store the contact card; without ``replace`` an existing one stays."""
+        """Store the contact card; without ``replace`` an existing one stays; raises `Closed`."""
         ...
 
 
@@ -65,9 +81,9 @@ class KmsVault:
     """
 
     def __init__(self, client: DynamoDBClient, kms: KMSClient, table: str, key: str) -> None:
-        from commerce.dynamo import Table
+        from commerce import dynamo
 
-        self._table = Table(client, table)
+        self._table = dynamo.Table(client, table)
         self._kms = kms
         self._key = key
         self._opened: dict[str, bytes] = {}
@@ -76,29 +92,47 @@ class KmsVault:
         return _encrypt(self._data_key(subject, create=create), subject, data)
 
     def open(self, subject: str, sealed: bytes) -> dict[str, Any]:
-        return _decrypt(self._data_key(subject, create=False), subject, sealed)
+        # The key's item is read each time, and only KMS's answer is kept: an erasure holds in a warm function too.
+        found = self._table.get((subject, _KEY))
+        if found is None or "wrapped" not in found:
+            self._opened.pop(subject, None)
+            raise Forgotten
+        return _decrypt(self._unwrap(subject, found["wrapped"]), subject, sealed)
 
-    def contact(self, subject: str) -> dict[str, Any] | None:
-        found = self._table.get((subject, "KEY"))
+    def contact(self, subject: str, *, unless_closed: bool = False) -> dict[str, Any] | None:
+        found = self._table.get((subject, _KEY))
+        if found is not None and unless_closed and "erasure" in found:
+            raise Closed
+        if found is not None and "erased" in found:
+            raise Forgotten
         if found is None or "contact" not in found:
             return None
         return _decrypt(self._unwrap(subject, found["wrapped"]), subject, found["contact"])
 
     def put_contact(self, subject: str, card: Mapping[str, Any], *, replace: bool) -> None:
+        from boto3.dynamodb.conditions import Attr
+
         from commerce.dynamo import Change
 
         sealed = self.seal(subject, card)
-        change = Change(set={"contact": sealed}) if replace else Change(first={"contact": sealed})
-        self._table.update((subject, "KEY"), change)
+        values = {"contact": sealed}
+        there = Attr("wrapped").exists()
+        change = Change(set=values, when=there) if replace else Change(first=values, when=there)
+        try:
+            self._table.update((subject, _KEY), change)
+        except ConditionFailed as error:
+            raise Closed from error
 
     def _data_key(self, subject: str, *, create: bool) -> bytes:
         if subject in self._opened:
             return self._opened[subject]
-        found = self._table.get((subject, "KEY"))
+        found = self._table.get((subject, _KEY))
         if found is None:
             if not create:
                 raise Forgotten
             return self._new_key(subject)
+        if "wrapped" not in found:
+            raise Closed
         return self._unwrap(subject, found["wrapped"])
 
     def _unwrap(self, subject: str, wrapped: bytes) -> bytes:
@@ -113,13 +147,15 @@ class KmsVault:
         made = self._kms.generate_data_key(KeyId=self._key, KeySpec="AES_256", EncryptionContext={"subject": subject})
         try:
             self._table.put(
-                {"pk": subject, "sk": "KEY", "v": 1, "wrapped": made["CiphertextBlob"]},
+                {"pk": subject, "sk": _KEY, "v": 1, "wrapped": made["CiphertextBlob"]},
                 when=Attr("pk").not_exists(),
             )
-        except ConditionFailed as other:  # somebody made one at the same moment: his is the key
+        except ConditionFailed as other:
             if other.item is None:
                 raise
-            return self._unwrap(subject, other.item["wrapped"])
+            if "wrapped" not in other.item:  # a tombstone
+                raise Closed from other
+            return self._unwrap(subject, other.item["wrapped"])  # somebody made one at the same moment: his is the key
         self._remember(subject, made["Plaintext"])
         return made["Plaintext"]
 
@@ -127,6 +163,37 @@ class KmsVault:
         if len(self._opened) >= 256:  # a warm function must not grow with its customers
             self._opened.clear()
         self._opened[subject] = key
+
+
+class Tombstones:
+    """Closes and erases subjects in the table ``vault``; needs no key.
+
+    Parameters
+    ----------
+    table
+        The table ``vault``.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def closed(self, subject: str) -> bool:
+        """Return whether erasure was asked for the subject (strongly consistent)."""
+        found = self._table.get((subject, _KEY))
+        return found is not None and "erasure" in found
+
+    def close(self, subject: str, at: str) -> None:
+        """Let nothing new be begun for the subject; what was begun can still be read. The first time counts."""
+        from commerce.dynamo import Change
+
+        self._table.update((subject, _KEY), Change(set={"v": 1}, first={"erasure": at}))
+
+    def erase(self, subject: str, at: str) -> None:
+        """Take the subject's key and card away for ever; again, it changes nothing but what a restore brought back."""
+        from commerce.dynamo import Change
+
+        change = Change(set={"v": 1}, first={"erasure": at, "erased": at}, remove=("wrapped", "contact"))
+        self._table.update((subject, _KEY), change)
 
 
 def _encrypt(key: bytes, subject: str, data: Mapping[str, Any]) -> bytes:

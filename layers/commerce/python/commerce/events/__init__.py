@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from commerce.events.inventory import ReplenishmentRaised, StockAvailable
     from commerce.events.orders import (
         CancellationRefused,
+        CustomerErased,
         Fulfilment,
         FulfilmentRequested,
         OrderAccepted,
@@ -47,6 +48,7 @@ __all__ = [
     "EVENTS",
     "CancellationRefused",
     "Currency",
+    "CustomerErased",
     "Event",
     "Fulfilment",
     "FulfilmentId",
@@ -99,6 +101,7 @@ _MODULES = {
         "OrderCancelled",
         "OrderExpired",
         "CancellationRefused",
+        "CustomerErased",
     ),
     "payments": ("PaymentEvent", "PaymentAuthorised", "PaymentDeclined", "PaymentReturned"),
     "inventory": ("StockAvailable", "ReplenishmentRaised"),

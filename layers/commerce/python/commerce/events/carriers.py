@@ -17,6 +17,8 @@ class Scan(BaseModel):
         awaiting_collection delivered exception returning returned lost cancelled``.
     at
         The carrier's time with its offset, RFC 3339.
+    place, text
+        Where, and what its people read: of the parcel, and never who took it in, for both are kept in plain.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from commerce.events.base import Currency, FulfilmentId, Line, Moment
+from commerce.events.base import Currency, Event, FulfilmentId, Line, Moment
 from commerce.events.placing import OrderEvent
 
 
@@ -76,3 +76,15 @@ class OrderExpired(OrderEvent):
 
 class CancellationRefused(OrderEvent):
     """The parcel had already left when the cancellation reached it."""
+
+
+class CustomerErased(Event):
+    """A person's data key is destroyed: whoever keeps something of his under his id takes it away.
+
+    ``subject`` is the customer's or guest's id, ``who`` says which; nothing else is told.
+    """
+
+    context: ClassVar[str] = "orders"
+
+    subject: Annotated[str, Field(examples=["019360d5-a1b2-7c3e-8f01-23456789abcd"])]
+    who: Annotated[Literal["customer", "guest"], Field(examples=["customer"])]
