@@ -8,6 +8,7 @@ ORDERS ?= 200
 ONCE ?=
 SLACK ?= 60
 SEEDS ?= 200
+SKEW ?= 3600
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export CDK_DISABLE_VERSION_CHECK := 1
@@ -16,7 +17,7 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit sim e2e chaos flash audit cost bench record up down deploy destroy rotate format lock clean
+.PHONY: help setup run test check unit sim e2e drill reconcile chaos flash audit cost bench record up down deploy destroy rotate format lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,7 +28,7 @@ setup: ## environments from hashed locks, the pinned CDK command line
 run: setup ## everything up, real orders played, figures; ONCE=1 ends after them, ORDERS=n (200)
 	@$(PYTHON) -m tools.run --orders $(ORDERS) $(if $(filter-out 0 no false,$(ONCE)),--once)
 
-test: check unit sim e2e ## every check and every test
+test: check unit sim e2e drill ## every check and every test
 	@$(PYTHON) -m tools.chaos --orders 12
 
 check: setup ## what needs no local cloud: style, types, import rules, templates with cdk-nag
@@ -38,13 +39,19 @@ check: setup ## what needs no local cloud: style, types, import rules, templates
 	@pytest tests/infra
 
 unit: setup ## unit, contract and integration tests
-	@pytest --ignore=tests/infra --ignore=tests/e2e -n auto
+	@pytest --ignore=tests/infra --ignore=tests/e2e --ignore=tests/recovery -n auto
 
 sim: setup ## the platform under faults, simulated, and every crash point: SEEDS=200; 20000 by hand
 	@$(PYTHON) -m tools.sim run --seeds $(SEEDS)
 
 e2e: setup ## end to end on a local cloud of its own, which is stopped afterwards
 	@$(CLOUD) during --home .localcloud/e2e --stage test -- pytest tests/e2e
+
+drill: setup ## back up, damage, restore, switch over, reconcile: on a local cloud of its own; BACK=1 and the way back
+	@$(if $(BACK),DRILL_BACK=1 )$(CLOUD) during --home .localcloud/drill --stage drill -- pytest tests/recovery -s
+
+reconcile: setup ## after a restore: SINCE=2026-11-25T03:00:00Z, DRY=1 does nothing, SKEW seconds before (3600); STAGE=prod AWS=1
+	@$(if $(AWS),,eval "$$($(CLOUD) env)" &&) $(PYTHON) -m tools.reconcile --stage $(STAGE) --since $(SINCE) --skew $(SKEW) $(if $(DRY),--dry-run)
 
 chaos: setup ## real orders on the local cloud under faults: ORDERS=n (200), DOWN=mail, carrier or payments
 	@$(PYTHON) -m tools.chaos --orders $(ORDERS) $(if $(DOWN),--down $(DOWN))

@@ -10,6 +10,8 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from infra.settings import Stage
+
 CONTEXTS = ("orders", "inventory", "payments", "shipping", "notifications", "catalog", "customers")
 """Contexts with a table of their own."""
 
@@ -28,20 +30,26 @@ class Names:
     scope
         Anything in the stack whose partition, region and account the ARNs have.
     stage
-        Name of the stage.
+        Whose resources they are of; it knows which tables are restored ones.
     """
 
-    def __init__(self, scope: Construct, stage: str) -> None:
+    def __init__(self, scope: Construct, stage: Stage) -> None:
         self._stack = Stack.of(scope)
-        self.stage = stage
+        self._tables = stage.tables
+        self.stage = stage.name
 
     @property
     def partition(self) -> str:
         return self._stack.partition
 
     def of(self, name: str) -> str:
-        """Return the physical name of ``name``: function, table, queue, rule or state machine."""
+        """Return the physical name of ``name``: function, queue, rule or state machine; of tables see `table`."""
         return f"commerce-{self.stage}-{name}"
+
+    def table(self, context: str) -> str:
+        """Return the name of the table that ``context`` uses: the one made for it, or one that was restored."""
+        restored = self._tables.get(context)
+        return self.of(f"{context}-{restored.generation}" if restored and restored.generation else context)
 
     def parameter(self, name: str) -> str:
         """Return the name of the SSM parameter ``name``."""
@@ -61,13 +69,17 @@ class Names:
         return self._arn("lambda", "function", f"{self.of(name)}:{ALIAS}", ArnFormat.COLON_RESOURCE_NAME)
 
     def table_arn(self, context: str) -> str:
-        return self._arn("dynamodb", "table", self.of(context))
+        return self._arn("dynamodb", "table", self.table(context))
 
     def queue_arn(self, name: str) -> str:
         return self._arn("sqs", self.of(name), None, ArnFormat.NO_RESOURCE_NAME)
 
     def bus_arn(self, bus: str) -> str:
         return self._arn("events", "event-bus", self.of(bus))
+
+    def vault_arn(self, name: str) -> str:
+        """Return the ARN of a vault of AWS Backup."""
+        return self._arn("backup", "backup-vault", self.of(name), ArnFormat.COLON_RESOURCE_NAME)
 
     def machine_arn(self, name: str) -> str:
         return self._arn("states", "stateMachine", self.of(name), ArnFormat.COLON_RESOURCE_NAME)

@@ -319,8 +319,8 @@ def measure(rounds: int = ROUNDS) -> dict[str, Any]:
                     functions[name].append(took)
     bare_cold, bare_warm = _medians(bare)
     figures = {}
-    for name, took in functions.items():
-        cold, warm = _medians(took)
+    for name, runs in functions.items():
+        cold, warm = _medians(runs)
         ratios = {"cold": round(cold / bare_cold, 2), "warm": round(warm / bare_warm, 2)}
         figures[name] = {**ratios, "aws_calls": len(invocations[name].calls)}
     milliseconds = {"cold": round(bare_cold * 1000, 1), "warm": round(bare_warm * 1000, 2)}

@@ -134,6 +134,12 @@ class Deployment:
         """The deployed stage, which is part of every resource's name (``commerce-<stage>-orders``)."""
         return self.outputs["OrdersTableName"].split("-")[1]
 
+    @property
+    def tables(self) -> Mapping[str, str]:
+        """Context -> name of the table that it uses."""
+        end = "TableName"
+        return {name.removesuffix(end).lower(): value for name, value in self.outputs.items() if name.endswith(end)}
+
     def of_the_entry(self) -> dict[str, str]:
         """Return the header that CloudFront would add to a request, where the stage has an entry."""
         if "OriginSecretName" not in self.outputs:

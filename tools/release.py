@@ -21,7 +21,7 @@ from tools.build import BuildError, stage_all
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("deploy", "destroy", "rotate")
-LOCAL_STAGES = ("local", "test")
+LOCAL_STAGES = ("local", "test", "drill")
 
 
 def main(arguments: list[str]) -> int:

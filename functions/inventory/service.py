@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -17,6 +18,7 @@ from inventory.allocation import allocate, evened, from_shards, missing, off_sha
 from inventory.model import (
     CHUNK,
     MOVES,
+    Fulfilment,
     KeyReused,
     Level,
     Move,
@@ -167,6 +169,30 @@ def ship(store: Store, fulfilment_id: str) -> None:
             return
         label, rows = steps[0]
         reservation = store.move(reservation, reservation.did(label), rows, Move.SHIP)
+
+
+def hold_again(desk: Desk, order_id: str, fulfilments: Sequence[Fulfilment]) -> None:
+    """Hold for an order what is known to have been held for it and what the books have lost.
+
+    Raises
+    ------
+    StockTaken
+        There is less on hand by these books: a receipt was lost as well, or pieces were sold twice.
+    """
+    seen = desk.store.look(order_id)
+    if seen.reservation is None:
+        again = Reservation(
+            order_id, secrets.token_hex(6), State.PENDING, tuple(fulfilments), desk.now, open_since=desk.now
+        )
+        with suppress(ConditionFailed):
+            desk.store.begin(again)
+        seen = desk.store.look(order_id)
+        _carry_on(desk, seen.reservation)
+        held = desk.store.reservation(order_id)
+        if held is None or held.state is not State.HELD:
+            raise StockTaken(order_id)
+    if seen.waiting is not None:
+        desk.store.leave(seen.waiting)
 
 
 def release(desk: Desk, order_id: str) -> None:

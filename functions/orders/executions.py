@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 
+def name_of(order_id: str, again: int = 0) -> str:
+    """Return what the execution that leads an order is called, or the one that was started ``again``."""
+    return f"{order_id}-{again}" if again else order_id
+
+
 class StepFunctions:
     """`orders.service.ports.Executions`.
 
@@ -28,8 +33,12 @@ class StepFunctions:
         self._lifecycle = lifecycle
         self._completion = completion
 
-    def start(self, order_id: str) -> None:
-        self._start(self._lifecycle, order_id, {"order_id": order_id})
+    def start(self, order_id: str, again: int = 0) -> None:
+        """Start the lifecycle of an order, or start it ``again`` for the first, second, ... time.
+
+        A name can be used a second time only 90 days after its execution has ended (Step Functions StartExecution).
+        """
+        self._start(self._lifecycle, name_of(order_id, again), {"order_id": order_id})
 
     def complete(self, order_id: str, total: int, at: datetime) -> None:
         self._start(self._completion, f"{order_id}-{at:%Y%m%dT%H%M%S}", {"order_id": order_id, "total": total})

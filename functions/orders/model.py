@@ -453,6 +453,9 @@ def tell(order: Order, *entries: Entry) -> Order:
 def start(order: Order, started_at: str, now: datetime) -> Order:
     """Mark the execution that leads the order from now on.
 
+    An order that was taken from its execution (`hand_over`) is led on from where it is: every task does again only what
+    is missing.
+
     Raises
     ------
     OrderCancelled
@@ -466,9 +469,14 @@ def start(order: Order, started_at: str, now: datetime) -> Order:
         raise OrderCancelled
     if order.started_at == started_at:
         return order
-    if order.status is not Status.RECEIVED:
+    if order.status in GONE:
         raise OrderAlreadyStarted
     return tell(replace(order, started_at=started_at), Entry(Fact.SCREENED, now, "orders"))
+
+
+def hand_over(order: Order) -> Order:
+    """Take an order from the execution that led it, which is over or knows nothing of it any more."""
+    return replace(order, started_at="")
 
 
 def lack_stock(order: Order, now: datetime) -> Order:
@@ -501,6 +509,8 @@ def use_up_wake(order: Order, seen: int) -> Order:
 def hold(order: Order, shipments: Sequence[Shipment], now: datetime) -> Order:
     """Record the reservation: the order waits for its payment, or is paid if that came first.
 
+    A reservation that was lost and made anew may be another one; it counts as long as nothing has left.
+
     Raises
     ------
     OrderCancelled
@@ -508,9 +518,12 @@ def hold(order: Order, shipments: Sequence[Shipment], now: datetime) -> Order:
     """
     if order.status in CLOSING:
         raise OrderCancelled
+    if order.status in GONE or any(_RANK[one.status] for one in order.shipments.values()):
+        return order
+    order = replace(order, shipments={one.fulfilment_id: one for one in shipments})
     if order.status not in (Status.RECEIVED, Status.AWAITING_STOCK):
         return order
-    order = replace(order, shipments={one.fulfilment_id: one for one in shipments}, woken=0)
+    order = replace(order, woken=0)
     order = tell(move(order, Status.AWAITING_PAYMENT), Entry(Fact.RESERVED, now, "inventory"))
     return move(order, Status.PAID) if order.payment_id or not order.total else order
 

@@ -179,6 +179,31 @@ def hear_callback(desk: Desk, provider: str, header: Header, raw_body: bytes) ->
     give_back(desk, order)
 
 
+def remember(desk: Desk, claims: OrderClaims, event: PaymentAuthorised) -> OrderPayments:
+    """Write down again a payment that was authorised and that the books have lost; nobody is told a second time.
+
+    If the order takes no payment any more, the money is to be returned, as if the callback had come now.
+
+    Parameters
+    ----------
+    claims
+        What the order costs and whose it is.
+    event
+        What was told when it was authorised.
+    """
+    lost = Payment(event.payment_id, event.provider, event.amount, event.currency, event.at)
+    held = CallbackFact(event.payment_id, Verdict.AUTHORISED, event.amount, event.currency)
+
+    def decide(order: OrderPayments) -> OrderPayments:
+        if order == OrderPayments(claims.order_id):
+            order = _demanded(claims)
+        if event.payment_id not in order.payments:
+            order = order.with_payment(lost)
+        return model.hear(order, event.provider, held)
+
+    return _change(desk, claims.order_id, decide)
+
+
 def capture_shipment(desk: Desk, shipment: ShipmentDispatched) -> None:
     """Capture what a dispatched shipment allows (`model.capture_shipment`); an order that costs nothing has none.
 

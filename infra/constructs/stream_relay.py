@@ -48,7 +48,7 @@ class StreamRelay(Construct):
             self,
             "Failures",
             name=failures,
-            holds=f"positions in the stream of {names.of(runtime.service)} whose events were not published",
+            holds=f"positions in the stream of {names.table(runtime.service)} whose events were not published",
             stage=stage,
             names=names,
         )

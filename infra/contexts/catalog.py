@@ -16,7 +16,7 @@ class CatalogStack(ContextStack):
             "catalog-api",
             "catalog.api.handler",
             size=self.stage.sizes.bulk,
-            environment={"CATALOG_TABLE": self.names.of("catalog")},
+            environment={"CATALOG_TABLE": self.names.table("catalog")},
             statements=[
                 on_table(self.names, "catalog", "GetItem", "BatchGetItem", "PutItem"),
                 on_index(self.names, "catalog", "listed"),

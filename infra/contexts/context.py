@@ -54,7 +54,7 @@ class ContextStack(Stack):
             scope, f"commerce-{stage.name}-{self.context}", description=f"The context {self.context}, without its table"
         )
         self.stage = stage
-        self.names = Names(self, stage.name)
+        self.names = Names(self, stage)
         self.queues: list[str] = []
         self.machines: list[str] = []
         self.runtime = Runtime(

@@ -18,8 +18,8 @@ class CustomersStack(ContextStack):
             "customers-api",
             "customers.api.handler",
             environment={
-                "CUSTOMERS_TABLE": self.names.of("customers"),
-                "VAULT_TABLE": self.names.of("vault"),
+                "CUSTOMERS_TABLE": self.names.table("customers"),
+                "VAULT_TABLE": self.names.table("vault"),
                 "DATA_KEY_ARN": data_key,
             },
             statements=[
@@ -34,7 +34,7 @@ class CustomersStack(ContextStack):
             "customers-inbox",
             "customers.workers.inbox",
             patterns=subscribe("customers-inbox", CustomerErased),
-            environment={"CUSTOMERS_TABLE": self.names.of("customers"), **({"USER_POOL_ID": pool} if pool else {})},
+            environment={"CUSTOMERS_TABLE": self.names.table("customers"), **({"USER_POOL_ID": pool} if pool else {})},
             statements=[
                 on_table(self.names, "customers", "PutItem"),
                 *([allow(["cognito-idp:AdminDeleteUser"], [self.names.user_pool_arn(pool)])] if pool else []),

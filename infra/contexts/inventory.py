@@ -16,7 +16,7 @@ class InventoryStack(ContextStack):
 
     def build(self) -> None:
         windows = self.stage.windows
-        environment = {"INVENTORY_TABLE": self.names.of("inventory")}
+        environment = {"INVENTORY_TABLE": self.names.table("inventory")}
         replenishing = {**environment, "REPLENISHMENT_LEAD_SECONDS": str(windows.replenishment)}
         table = on_table(self.names, "inventory", *_CHANGES)
         opened = on_index(self.names, "inventory", "open")

@@ -31,7 +31,7 @@ class NotificationsStack(ContextStack):
     context = "notifications"
 
     def build(self) -> None:
-        table, data_key = self.names.of("notifications"), self.names.published("data-key-arn")
+        table, data_key = self.names.table("notifications"), self.names.published("data-key-arn")
         self.function(
             "notifications-api",
             "notifications.api.handler",
@@ -70,7 +70,7 @@ class NotificationsStack(ContextStack):
             size=self.stage.sizes.batch,
             environment={
                 "NOTIFICATIONS_TABLE": table,
-                "VAULT_TABLE": self.names.of("vault"),
+                "VAULT_TABLE": self.names.table("vault"),
                 "DATA_KEY_ARN": data_key,
                 "MAIL_FROM": self.stage.sender,
                 "PURCHASING_MAIL": self.stage.purchasing_mail,

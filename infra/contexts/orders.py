@@ -70,7 +70,7 @@ class OrdersStack(ContextStack):
     def _environment(self, *names: str) -> dict[str, str]:
         windows = self.stage.windows
         known = {
-            "VAULT_TABLE": self.names.of("vault"),
+            "VAULT_TABLE": self.names.table("vault"),
             "DATA_KEY_ARN": self.names.published("data-key-arn"),
             "MAC_KEY_ARN": self.names.published("mac-key-arn"),
             "COMPLETION_ARN": self.names.machine_arn(COMPLETION_MACHINE),
@@ -82,7 +82,7 @@ class OrdersStack(ContextStack):
             "ACCEPTANCE_SECONDS": str(windows.acceptance),
             "SETTLEMENT_SECONDS": str(windows.settlement),
         }
-        return {"ORDERS_TABLE": self.names.of("orders"), **{name: known[name] for name in names}}
+        return {"ORDERS_TABLE": self.names.table("orders"), **{name: known[name] for name in names}}
 
     def _apis(self) -> None:
         data_key, mac_key = self.names.published("data-key-arn"), self.names.published("mac-key-arn")

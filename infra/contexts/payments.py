@@ -13,7 +13,7 @@ class PaymentsStack(ContextStack):
     context = "payments"
 
     def build(self) -> None:
-        environment = {"PAYMENTS_TABLE": self.names.of("payments")}
+        environment = {"PAYMENTS_TABLE": self.names.table("payments")}
         table = on_table(self.names, "payments", "GetItem", "PutItem")
         mac_key, secret = self.names.published("mac-key-arn"), self.names.published("sandbox-secret-arn")
         self.function(

@@ -16,7 +16,7 @@ class ShippingStack(ContextStack):
     context = "shipping"
 
     def build(self) -> None:
-        environment = {"SHIPPING_TABLE": self.names.of("shipping")}
+        environment = {"SHIPPING_TABLE": self.names.table("shipping")}
         mac_key = self.names.published("mac-key-arn")
         self.function(
             "shipping-api",

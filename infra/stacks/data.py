@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_dynamodb as dynamodb
@@ -16,47 +13,11 @@ from aws_cdk import aws_ses as ses
 from constructs import Construct
 
 from commerce.access import GROUPS
+from infra.constructs.daily_backups import DailyBackups
 from infra.constructs.runtime import stateful_removal
 from infra.names import CARRIERS_BUS, COMMERCE_BUS, Names
 from infra.settings import Stage
-
-
-@dataclass(frozen=True)
-class Index:
-    """A sparse index of a table: partition and sort attribute, and what it holds beside the keys."""
-
-    partition: str
-    sort: str
-    includes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with the keys ``pk`` and ``sk``.
-
-    Attributes
-    ----------
-    indexes
-        Index name -> index.
-    publishes
-        Whether the context has an outbox and so a stream.
-    """
-
-    indexes: Mapping[str, Index]
-    publishes: bool
-
-
-TABLES: Mapping[str, Table] = {
-    "orders": Table({"customer": Index("customer_id", "number"), "open": Index("open_pk", "due")}, publishes=True),
-    "inventory": Table({"open": Index("open_pk", "open_since")}, publishes=True),
-    "payments": Table({"open": Index("open_pk", "open_since")}, publishes=True),
-    "shipping": Table({"queue": Index("queue_pk", "queue_sk")}, publishes=True),
-    "notifications": Table({}, publishes=False),
-    "catalog": Table({"listed": Index("listed_pk", "sku", ("title",))}, publishes=True),
-    "customers": Table({}, publishes=False),
-    "vault": Table({}, publishes=False),
-}
-"""Every table by the context it belongs to; ``vault`` is the kernel's."""
+from infra.tables import TABLES, Table
 
 
 class DataStack(Stack):
@@ -65,10 +26,19 @@ class DataStack(Stack):
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, f"commerce-{stage.name}-data", description="Tables, buses, keys and the user pool")
         self._stage = stage
-        self._names = Names(self, stage.name)
+        self._names = Names(self, stage)
         self._removal = stateful_removal(stage)
         for context, table in TABLES.items():
-            self._table(context, table)
+            restored = stage.tables.get(context)
+            if restored is None or restored.imported:
+                self._table(context, table)
+            elif table.publishes:
+                # What the restoring tool made is only referred to: it has told the table's stream.
+                self._names.publish(f"streams/{context}", self._names.published(restored_stream(self._names, context)))
+            self._names.publish(f"tables/{context}", self._names.table(context))
+            CfnOutput(self, f"{context.capitalize()}TableName", value=self._names.table(context))
+        if stage.backup_days:
+            DailyBackups(self, stage=stage, names=self._names, tables=list(TABLES))
         self._bus(COMMERCE_BUS)
         self._bus(CARRIERS_BUS, [self._partner(carrier, account) for carrier, account in stage.partners.items()])
         self._keys()
@@ -84,7 +54,7 @@ class DataStack(Stack):
         made = dynamodb.TableV2(
             self,
             f"{context.capitalize()}Table",
-            table_name=self._names.of(context),
+            table_name=self._names.table(context),
             partition_key=_text("pk"),
             sort_key=_text("sk"),
             billing=dynamodb.Billing.on_demand(),
@@ -110,15 +80,27 @@ class DataStack(Stack):
         )
         if table.publishes and made.table_stream_arn is not None:
             self._names.publish(f"streams/{context}", made.table_stream_arn)
-        CfnOutput(self, f"{context.capitalize()}TableName", value=self._names.of(context))
 
     def _bus(self, bus: str, statements: list[iam.PolicyStatement] | None = None) -> None:
-        events.CfnEventBus(
+        made = events.CfnEventBus(
             self,
             f"{bus.capitalize()}Bus",
             name=self._names.of(bus),
             policy=iam.PolicyDocument(statements=statements).to_json() if statements else None,
-        ).apply_removal_policy(self._removal)
+        )
+        made.apply_removal_policy(self._removal)
+        archive = events.CfnArchive(
+            self,
+            f"{bus.capitalize()}Archive",
+            archive_name=self._names.of(bus),
+            source_arn=self._names.bus_arn(bus),
+            description=f"Every event of the bus {bus}, for make reconcile",
+            retention_days=self._stage.archive_days,
+            # What is replayed is on the bus again; it is not kept again.
+            event_pattern={"replay-name": [{"exists": False}]},
+        )
+        archive.apply_removal_policy(self._removal)
+        archive.add_resource_dependency(made)
         CfnOutput(self, f"{bus.capitalize()}BusName", value=self._names.of(bus))
 
     def _partner(self, carrier: str, account: str) -> iam.PolicyStatement:
@@ -201,6 +183,11 @@ class DataStack(Stack):
         self._names.publish("user-pool-id", pool.user_pool_id)
         CfnOutput(self, "UserPoolId", value=pool.user_pool_id)
         CfnOutput(self, "UserPoolClientId", value=client.user_pool_client_id)
+
+
+def restored_stream(names: Names, context: str) -> str:
+    """Return the name of the parameter in which ``python -m tools.restore`` publishes a restored table's stream."""
+    return f"restored/{names.table(context).removeprefix(names.of(''))}/stream"
 
 
 def _text(name: str) -> dynamodb.Attribute:

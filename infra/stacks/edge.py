@@ -44,7 +44,7 @@ class EdgeStack(Stack):
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, f"commerce-{stage.name}-edge", description="The public HTTP API")
         self._stage = stage
-        self._names = Names(self, stage.name)
+        self._names = Names(self, stage)
         domain = stage.entry.domain if stage.entry else None
         self._api = apigateway.HttpApi(
             self,

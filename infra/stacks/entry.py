@@ -23,7 +23,7 @@ class EntryStack(Stack):
 
     def __init__(self, scope: Construct, *, stage: Stage, entry: Entry) -> None:
         super().__init__(scope, f"commerce-{stage.name}-entry", description="CloudFront before the HTTP API")
-        names = Names(self, stage.name)
+        names = Names(self, stage)
         domain = entry.domain
         # A version, because CloudFormation looks at a secret again only when the reference to it changes.
         secret = SecretValue.secrets_manager(names.of("origin"), version_id=names.published(ORIGIN_VERSION))

@@ -30,7 +30,7 @@ class FirewallStack(Stack):
             env=Environment(region=REGION),
             synthesizer=LegacyStackSynthesizer(),
         )
-        names = Names(self, stage.name)
+        names = Names(self, stage)
         rules = [
             _rule("requests-per-address", 0, _rate(entry.requests_per_address), blocked=429),
             _rule("huge-body", 1, _huge_body(), blocked=413),

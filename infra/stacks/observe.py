@@ -33,7 +33,7 @@ class ObserveStack(Stack):
 
     def __init__(self, scope: Construct, *, stage: Stage, queues: Sequence[str], machines: Sequence[str]) -> None:
         super().__init__(scope, f"commerce-{stage.name}-observe", description="Dashboard and alarm topic")
-        self._names = Names(self, stage.name)
+        self._names = Names(self, stage)
         if stage.alarm_mail:
             self._topic(stage)
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=self._names.of("platform"))

@@ -19,6 +19,6 @@ def test_the_auditor_finds_nothing(platform: Platform) -> None:
     client = platform.deployment.client("dynamodb")
 
     def findings() -> list[str]:
-        return [str(one) for one in audit(of_stage(client, platform.deployment.stage), datetime.now(UTC), ON_ITS_WAY)]
+        return [str(one) for one in audit(of_stage(client, platform.deployment.tables), datetime.now(UTC), ON_ITS_WAY)]
 
     assert until(findings, lambda found: not found, "the tables to balance", within=60) == []

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from commerce.access import ROUTES
-from infra.stacks.data import TABLES
+from infra.tables import TABLES
 from tests.e2e.support import GB, PASSWORD, Shop, begun, order_body, says, until
 from tests.personal import Marks, exported, stored
 from tools.client import Api, PlacedOrder, new_key, place

@@ -7,14 +7,15 @@ import importlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from infra.names import CONTEXTS
-from infra.settings import STAGES
-from infra.stacks.data import TABLES
+from infra.settings import RECOVERING, STAGES, Stage
+from infra.tables import TABLES
 from tests.infra.templates import ROOT, Synthesised, flat
 
 pytestmark = pytest.mark.infra
@@ -164,12 +165,26 @@ def test_every_table_and_index_that_a_role_names_is_there(synthesised: Synthesis
 
 
 def test_a_function_reaches_its_own_table_and_the_vault_and_no_other(synthesised: Synthesised) -> None:
-    for stack, _, role in synthesised.resources("AWS::IAM::Role"):
+    for stack, logical, role in synthesised.resources("AWS::IAM::Role"):
+        if (stack, logical) == ("data", backup_role(synthesised)):
+            continue
         for statement in statements(role):
             for resource in map(flat, listed(statement["Resource"])):
                 if ":table/commerce-" in resource:
                     table = resource.split("/")[1].removeprefix(f"commerce-{synthesised.stage.name}-")
                     assert table in {stack, "vault"}, (stack, resource)
+
+
+def backup_role(synthesised: Synthesised) -> str:
+    """Return the logical id of the role that backs up every table; empty where nothing does."""
+    roles = [
+        logical
+        for stack, logical, role in synthesised.resources("AWS::IAM::Role")
+        if role["Properties"]["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]
+        == {"Service": "backup.amazonaws.com"}
+    ]
+    assert len(roles) == bool(synthesised.stage.backup_days)
+    return roles[0] if roles else ""
 
 
 def read_variables(folder: str) -> set[str]:
@@ -240,8 +255,19 @@ def test_a_partition_is_never_written_out(synthesised: Synthesised) -> None:
         assert "amazonaws.com.cn" not in json.dumps(template)
 
 
+def test_during_a_recovery_only_functions_that_there_are_stand_still(
+    synthesise: Callable[[Stage], Synthesised],
+) -> None:
+    still = synthesise(replace(STAGES["dev"], name="recovering", reserved_concurrency=RECOVERING))
+    functions = still.named("AWS::Lambda::Function", "FunctionName")
+    stopped = {name for name, of in functions.items() if of.get("ReservedConcurrentExecutions") == 0}
+    assert stopped == RECOVERING.keys()
+    sweeps = {name for name in functions if name.endswith("-sweep")}
+    assert sweeps <= stopped, "a clock would act on what the restored tables do not know yet"
+
+
 def test_stages_differ_in_name_only_where_they_should() -> None:
-    assert set(STAGES) == {"local", "test", "dev", "prod"}
+    assert set(STAGES) == {"local", "test", "drill", "dev", "prod"}
     assert all(name == stage.name for name, stage in STAGES.items())
-    assert [name for name, stage in STAGES.items() if stage.emulated] == ["local", "test"]
-    assert [name for name, stage in STAGES.items() if stage.stateful_retained] == ["prod"]
+    assert [name for name, stage in STAGES.items() if stage.emulated] == ["local", "test", "drill"]
+    assert [name for name, stage in STAGES.items() if stage.stateful_retained] == ["drill", "prod"]

@@ -11,7 +11,7 @@ from moto.events.models import EventPattern
 
 from commerce.events import EVENTS
 from infra.settings import STAGES
-from infra.stacks.data import TABLES
+from infra.tables import TABLES
 from tests.infra.templates import ROOT, Synthesised, flat
 
 pytestmark = pytest.mark.infra

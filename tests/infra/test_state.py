@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from infra.settings import FIREWALL_ARN, ORIGIN_DIGESTS, ORIGIN_VERSION, STAGES, Issuer, Stage
-from infra.stacks.data import TABLES
+from infra.settings import FIREWALL_ARN, ORIGIN_DIGESTS, ORIGIN_VERSION, STAGES, Issuer, Restored, Stage
+from infra.tables import TABLES
 from tests.infra.templates import Synthesised, flat
 
 pytestmark = pytest.mark.infra
@@ -145,3 +146,87 @@ def test_another_issuer_takes_the_user_pool_s_place(synthesise: Callable[[Stage]
     assert published["/commerce/issuer/issuer"] == "https://login.example/realms/shop"
     assert published["/commerce/issuer/audience"] == "shop,desk"
     assert "AdminDeleteUser" not in str(list(other.resources("AWS::IAM::Role"))), "a right over somebody else's users"
+
+
+def test_every_table_is_backed_up_each_night_where_there_is_a_vault(prod: Synthesised) -> None:
+    [plan] = [one["Properties"]["BackupPlan"] for _, _, one in prod.resources("AWS::Backup::BackupPlan")]
+    [rule] = plan["BackupPlanRule"]
+    assert rule["Lifecycle"] == {"DeleteAfterDays": prod.stage.backup_days}
+    [(_, _, vault)] = prod.resources("AWS::Backup::BackupVault")
+    assert vault["DeletionPolicy"] == vault["UpdateReplacePolicy"] == "Retain"
+    [selection] = [one["Properties"]["BackupSelection"] for _, _, one in prod.resources("AWS::Backup::BackupSelection")]
+    assert {flat(one).rpartition("/commerce-prod-")[2] for one in selection["Resources"]} == set(TABLES)
+
+
+def test_the_buses_are_archived_as_long_as_tables_can_be_restored(prod: Synthesised) -> None:
+    archives = prod.named("AWS::Events::Archive", "ArchiveName")
+    assert set(archives) == {"commerce", "carriers"}
+    for bus, archive in archives.items():
+        assert flat(archive["SourceArn"]).endswith(f":event-bus/commerce-prod-{bus}")
+        assert archive["RetentionDays"] == prod.stage.archive_days == 35
+        assert archive["EventPattern"] == {"replay-name": [{"exists": False}]}
+
+
+@pytest.fixture(scope="module")
+def switched(synthesise: Callable[[Stage], Synthesised]) -> Synthesised:
+    """A stage after recoveries: tables that are referred to, one that is taken in, one that is used again."""
+    tables = {
+        "orders": Restored("r2"),
+        "vault": Restored("r2"),
+        "inventory": Restored("r1", imported=True),
+        "payments": Restored(""),
+    }
+    return synthesise(replace(STAGES["prod"], name="switched", tables=tables))
+
+
+def test_restored_tables_are_not_made_by_the_stack_until_they_are_taken_in(switched: Synthesised) -> None:
+    made = switched.named("AWS::DynamoDB::GlobalTable", "TableName")
+    assert set(made) == set(TABLES) - {"orders", "vault", "payments", "inventory"} | {"inventory-r1"}
+
+
+def test_everybody_uses_the_restored_tables(switched: Synthesised) -> None:
+    used = "commerce-switched-"
+    expected = {
+        **{name: name for name in TABLES},
+        "orders": "orders-r2",
+        "vault": "vault-r2",
+        "inventory": "inventory-r1",
+    }
+    for context, table in expected.items():
+        [told] = [
+            one["Properties"]["Value"]
+            for _, _, one in switched.resources("AWS::SSM::Parameter")
+            if one["Properties"]["Name"] == f"/commerce/switched/tables/{context}"
+        ]
+        assert told == used + table
+        for _, _, function in switched.resources("AWS::Lambda::Function"):
+            variables = function["Properties"]["Environment"]["Variables"]
+            assert variables.get(f"{context.upper()}_TABLE", used + table) == used + table
+    named = {
+        flat(resource).partition(":table/")[2].partition("/")[0]
+        for _, _, role in switched.resources("AWS::IAM::Role")
+        for policy in role["Properties"].get("Policies", ())
+        for statement in policy["PolicyDocument"]["Statement"]
+        for resource in _listed(statement["Resource"])
+        if ":table/" in flat(resource)
+    }
+    assert named == {used + table for table in expected.values()}
+
+
+def test_relays_follow_the_streams_of_the_tables_in_use(switched: Synthesised) -> None:
+    data = switched.templates["data"]
+    streams = {
+        resource["Properties"]["Name"].rpartition("/")[2]: resource["Properties"]["Value"]
+        for resource in data["Resources"].values()
+        if resource["Type"] == "AWS::SSM::Parameter" and "/streams/" in resource["Properties"]["Name"]
+    }
+    assert set(streams) == {name for name, table in TABLES.items() if table.publishes}
+    referred = {name: data["Parameters"][value["Ref"]]["Default"] for name, value in streams.items() if "Ref" in value}
+    assert referred == {
+        "orders": "/commerce/switched/restored/orders-r2/stream",
+        "payments": "/commerce/switched/restored/payments/stream",
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

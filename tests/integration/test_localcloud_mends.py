@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -314,3 +315,45 @@ def test_a_dead_letter_queue_gives_its_messages_back(mended: LocalCloud, without
     sqs, _, task = queue_pair(without("message_moves"))
     with pytest.raises(sqs.exceptions.ClientError, match="InvalidAction"):
         sqs.start_message_move_task(**json.loads(task))
+
+
+# ---- replays of an archive -----------------------------------------------------------------------------------------
+
+
+def replayed(cloud: LocalCloud, name: str) -> dict[str, list[Any]]:
+    """Put an event on an archived bus, replay it to one of two rules, and return what each rule's queue has got."""
+    events = kit.client(cloud, "events")
+    bus = events.create_event_bus(Name=name)["EventBusArn"]
+    events.create_archive(ArchiveName=name, EventSourceArn=bus)
+    rules, urls = {}, {}
+    for rule in ("live", "own"):
+        url, arn = kit.queue(cloud, f"{name}-{rule}")
+        pattern = json.dumps({"source": ["shop"]})
+        rules[rule] = events.put_rule(Name=f"{name}-{rule}", EventBusName=name, EventPattern=pattern)["RuleArn"]
+        events.put_targets(Rule=f"{name}-{rule}", EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
+        urls[rule] = url
+    entry = {"EventBusName": name, "Source": "shop", "DetailType": "Told", "Detail": "{}"}
+    assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
+    for url in urls.values():
+        assert kit.until(lambda url=url: kit.taken(cloud, url))
+    now = datetime.now(UTC)
+    events.start_replay(
+        ReplayName=name,
+        EventSourceArn=events.describe_archive(ArchiveName=name)["ArchiveArn"],
+        EventStartTime=now - timedelta(hours=1),
+        EventEndTime=now + timedelta(hours=1),
+        Destination={"Arn": bus, "FilterArns": [rules["own"]]},
+    )
+    assert kit.until(lambda: events.describe_replay(ReplayName=name)["State"] == "COMPLETED")
+    return {rule: kit.taken(cloud, url) for rule, url in urls.items()}
+
+
+def test_a_replay_goes_only_to_the_rules_that_it_names(mended: LocalCloud) -> None:
+    got = replayed(mended, "replayed")
+    assert [event["replay-name"] for event in got["own"]] == ["replayed"]
+    assert got["live"] == []
+
+
+def test_without_the_mends_every_rule_hears_a_replay(without: Callable[..., LocalCloud]) -> None:
+    got = replayed(without("replay_is_filtered", "replay_filter_is_kept"), "unfiltered")
+    assert len(got["live"]) == 1

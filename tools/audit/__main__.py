@@ -12,6 +12,7 @@ import boto3
 
 from tools.audit.auditor import INVARIANTS, audit
 from tools.audit.source import dump, of_dump, of_stage
+from tools.tables import tables_of
 
 
 def main(arguments: list[str]) -> int:
@@ -24,7 +25,8 @@ def main(arguments: list[str]) -> int:
     if asked.dump:
         tables, now = of_dump(asked.dump)
     else:
-        tables, now = of_stage(boto3.client("dynamodb"), asked.stage), datetime.now(UTC)
+        names = tables_of(boto3.client("ssm"), asked.stage)
+        tables, now = of_stage(boto3.client("dynamodb"), names), datetime.now(UTC)
     if asked.write:
         dump(tables, now, asked.write)
     findings = audit(tables, now, timedelta(seconds=asked.slack))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,12 +21,12 @@ CONTEXTS = ("orders", "inventory", "payments", "shipping", "notifications", "cat
 _TAKEN = "taken_at"
 
 
-def of_stage(client: DynamoDBClient, stage: str) -> Tables:
-    """Read the tables ``commerce-<stage>-<context>``, consistently item by item.
+def of_stage(client: DynamoDBClient, names: Mapping[str, str]) -> Tables:
+    """Read the tables that a stage uses (context -> name), consistently item by item.
 
     A scan is no moment's picture: while the platform is at work, audit with slack.
     """
-    return {context: list(_scan(client, f"commerce-{stage}-{context}")) for context in CONTEXTS}
+    return {context: list(_scan(client, names[context])) for context in CONTEXTS}
 
 
 def of_dump(folder: Path) -> tuple[Tables, datetime]:

@@ -229,7 +229,7 @@ def unbalanced(deployment: Deployment) -> list[str]:
     tables = deployment.client("dynamodb")
 
     def findings() -> list[str]:
-        return [str(one) for one in audit(of_stage(tables, deployment.stage), datetime.now(UTC), _ON_ITS_WAY)]
+        return [str(one) for one in audit(of_stage(tables, deployment.tables), datetime.now(UTC), _ON_ITS_WAY)]
 
     with suppress(TooLate):
         return until(findings, lambda found: not found, "the tables to balance", within=60, every=2)

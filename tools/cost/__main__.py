@@ -23,6 +23,8 @@ from tools.run.journal import Journal
 
 HOME = Path(".localcloud/cost")
 STAGE = "local"
+WIDE = 132
+"""Columns that the table needs where no terminal says how many there are."""
 
 
 def main(arguments: list[str]) -> int:
@@ -31,7 +33,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--record", action="store_true", help="make what is counted the budget, and write the tables")
     parser.add_argument("--tables", action="store_true", help="play nothing: count what stands, and write the tables")
     asked = parser.parse_args(arguments)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     if asked.tables:
         _record(replace(recorded(), deployed=deployed("prod")), console)
         return 0
@@ -61,6 +63,7 @@ def main(arguments: list[str]) -> int:
 
 def count(cloud: LocalCloud, console: Console) -> tuple[Figures, list[str]]:
     """Return all that is counted on a fresh cloud, and what went wrong."""
+    standing = deployed("prod")
     player = Player(Deployment.on(cloud), Journal(cloud.home / "calls.jsonl"), console.print)
     before = Counter(player.stored())
     alone, figures = player.orders()
@@ -72,7 +75,7 @@ def count(cloud: LocalCloud, console: Console) -> tuple[Figures, list[str]]:
         scan=scan,
         sweep=player.sweep(),
         stored={name: size / len(alone.orders) for name, size in sorted(left.items())},
-        deployed=deployed("prod"),
+        deployed=standing,
     )
     return whole, alone.troubles
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from infra.settings import STAGES
 from tools.sim.wiring import synthesise
 
 KINDS: Mapping[str, str] = {
@@ -24,7 +25,7 @@ ROUTE_METRICS = 6
 
 def deployed(stage: str) -> dict[str, int]:
     """Return what of `tools.run.prices.MONTHLY` a stage has."""
-    templates = synthesise(stage)
+    templates = synthesise(STAGES[stage])
     found = Counter[str](dict.fromkeys(("alarms", "dashboards", "keys", "secrets"), 0))
     own, routes, detailed = set(), 0, False
     for kind, of in _resources(templates):

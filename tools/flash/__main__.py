@@ -53,7 +53,7 @@ def _deployed(asked: argparse.Namespace) -> Sale:
     deployment = Deployment.at(home)
     sale = sell(deployment, Journal(home / "calls.jsonl"), asked.buyers, asked.units, asked.shards, asked.within)
     time.sleep(AFTERWARDS)
-    tables = of_stage(deployment.client("dynamodb"), deployment.stage)
+    tables = of_stage(deployment.client("dynamodb"), deployment.tables)
     audited = [str(one) for one in audit(tables, datetime.now(UTC), timedelta(seconds=AFTERWARDS))]
     return replace(sale, findings=[*sale.findings, *audited])
 

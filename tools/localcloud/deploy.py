@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,13 @@ STACKS_AT_ONCE = 4
 LOG_TAIL_LINES = 60
 
 
-def deploy(cloud: LocalCloud, stage: str) -> bool:
+def deploy(cloud: LocalCloud, stage: str, tables: Mapping[str, str] | None = None) -> bool:
     """Bootstrap the account and deploy every stack of a stage. Returns False when nothing had changed.
+
+    Parameters
+    ----------
+    tables
+        Context -> generation of the restored table that it uses (see `infra.settings.Restored`).
 
     Raises
     ------
@@ -49,7 +54,8 @@ def deploy(cloud: LocalCloud, stage: str) -> bool:
     if not CDK.exists():
         message = "node_modules is missing: make setup"
         raise LocalCloudError(message)
-    wanted = _fingerprint(stage)
+    restored = json.dumps(dict(tables or {}))
+    wanted = _fingerprint(stage, restored)
     deployed, synthesised = cloud.home / "deployed", cloud.home / "synthesised"
     if _read(deployed) == wanted:
         return False
@@ -59,6 +65,7 @@ def deploy(cloud: LocalCloud, stage: str) -> bool:
         jobs["bootstrap"] = _run(cloud, "bootstrap", [f"aws://{ACCOUNT}/{cloud.region}"], cloud.home)
     if _read(synthesised) != wanted or not assembly.exists():
         synth = ["--quiet", "--output", str(assembly), "--context", f"stage={stage}"]
+        synth += ["--context", f"tables={restored}"]
         jobs["synth"] = _run(cloud, "synth", synth, ROOT)
     _wait(cloud, jobs)
     synthesised.write_text(wanted, encoding="utf-8")
@@ -124,8 +131,8 @@ def _wait(cloud: LocalCloud, jobs: dict[str, subprocess.Popen[bytes]]) -> None:
         raise LocalCloudError(message)
 
 
-def _fingerprint(stage: str) -> str:
-    digest = hashlib.sha256(f"{stage}\0{sys.version}\0".encode())
+def _fingerprint(stage: str, restored: str) -> str:
+    digest = hashlib.sha256(f"{stage}\0{restored}\0{sys.version}\0".encode())
     for file in _files(INPUTS):
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()

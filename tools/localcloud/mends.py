@@ -191,6 +191,33 @@ MENDS: tuple[Mend, ...] = (
         ),
     ),
     Mend(
+        name="replay_is_filtered",
+        why="A replay goes to the rules that it names and to no other; the emulator gives it to all that match.",
+        module="ministack.services.eventbridge",
+        target="_start_replay",
+        pieces=(
+            (
+                """                replayed["ReplayName"] = name\n""",
+                """                replayed["ReplayName"] = name\n"""
+                """                replayed["_FilterArns"] = dest.get("FilterArns")\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="replay_filter_is_kept",
+        why="The other half of replay_is_filtered.",
+        module="ministack.services.eventbridge",
+        target="_dispatch_event",
+        pieces=(
+            (
+                """        if not rule.get("EventPattern"):\n            continue\n""",
+                """        if not rule.get("EventPattern"):\n            continue\n"""
+                """        if event.get("_FilterArns") and rule["Arn"] not in event["_FilterArns"]:\n"""
+                """            continue\n""",
+            ),
+        ),
+    ),
+    Mend(
         name="layer_unpacked_once",
         why="The emulator unpacks every layer for every process: 40 MB and 0.3 s of each cold start.",
         module="ministack.core.lambda_runtime",

@@ -103,7 +103,7 @@ def balance(deployment: Deployment) -> list[str]:
     tables = deployment.client("dynamodb")
 
     def findings() -> list[str]:
-        return [str(one) for one in audit(of_stage(tables, deployment.stage), datetime.now(UTC), ON_ITS_WAY)]
+        return [str(one) for one in audit(of_stage(tables, deployment.tables), datetime.now(UTC), ON_ITS_WAY)]
 
     with suppress(TooLate):
         return until(findings, lambda found: not found, "the tables to balance", within=45, every=2)

@@ -168,6 +168,11 @@ def begin_close(order_id: str, waited_for: Wait, orders: Orders, clock: Clock) -
     change(orders, order_id, lambda it: model.begin_expiry(it, waited_for, clock.now()), _silently)
 
 
+def hand_over(order_id: str, orders: Orders) -> None:
+    """Take an order from the execution that led it, so that another may be started (`tools.reconcile`)."""
+    change(orders, order_id, model.hand_over, _silently)
+
+
 def resume(order_id: str, orders: Orders, windows: Windows, clock: Clock) -> None:
     """Go on with an order whose goods had left; tell the buyer that it can't be cancelled any more."""
 

@@ -20,6 +20,7 @@ from inventory.model import (
     ReservationReleased,
     State,
     StockShort,
+    StockTaken,
     StockTooLow,
     StockUnknown,
     WarehouseUnknown,
@@ -390,3 +391,30 @@ class TestReceiptsAndAdjustments:
         with pytest.raises(ReplenishmentUnknown):
             service.receive_replenishment(world.desk, "k4", "w", "a_GB-DAV_2", 1)
         assert [event["order_id"] for event in world.table.told("StockAvailable")] == [NUMBERS[0]]
+
+
+class TestHoldAgain:
+    def test_holds_what_was_held_and_leaves_the_queues(self, world: World) -> None:
+        world.stock(GB, a=10)
+        held = service.reserve(world.desk, order(0, a=4))
+        lost = World()
+        short(lost, 0, a=4)
+        lost.stock(GB, a=10)
+        for _ in range(2):
+            service.hold_again(lost.desk, held.order_id, held.fulfilments)
+            assert lost.level("a") == (6, 4, 0, 10)
+            assert lost.desk.store.look(held.order_id).waiting is None
+        again = lost.desk.store.reservation(held.order_id)
+        assert again is not None
+        assert (again.state, again.fulfilments) == (State.HELD, held.fulfilments)
+        lost.audit()
+
+    def test_tells_that_there_is_less_than_was_held(self, world: World) -> None:
+        world.stock(GB, a=10)
+        held = service.reserve(world.desk, order(0, a=4))
+        lost = World()
+        lost.stock(GB, a=3)
+        with pytest.raises(StockTaken):
+            service.hold_again(lost.desk, held.order_id, held.fulfilments)
+        assert lost.level("a") == (3, 0, 0, 3)
+        lost.audit()

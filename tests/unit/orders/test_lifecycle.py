@@ -513,3 +513,56 @@ def test_facts_after_payment_in_any_order_and_number_end_the_same(seed: int) -> 
     assert world.runs.succeeded.count("dispatch") >= 1
     assert {entry.fact for entry in world.order.timeline} >= {"scan:picked_up", "scan:in_transit", "delivered"}
     assert len({(entry.fact, entry.about) for entry in world.order.timeline}) == len(world.order.timeline)
+
+
+# --- after a restore ---------------------------------------------------------------------------
+
+
+def restarted(world: World, started_at: str = "2026-11-24T12:00:00Z") -> None:
+    """Lead an order anew, as its lifecycle does when everything it asks for is there."""
+    lifecycle.hand_over(world.id, world.orders)
+    world.screen(started_at)
+    world.await_payment("payment-2")
+
+
+def test_an_order_that_was_handed_over_is_led_on_from_where_it_is() -> None:
+    world = World()
+    world.screen()
+    world.await_payment()
+    with pytest.raises(model.OrderAlreadyStarted):
+        world.screen("2026-11-24T12:00:00Z")
+    before = world.order
+    restarted(world)
+    assert world.order.status is Status.AWAITING_PAYMENT
+    assert world.order.started_at == "2026-11-24T12:00:00Z"
+    assert world.order.timeline == before.timeline
+    assert world.orders.token(world.id, Wait.PAYMENT) == "payment-2"
+
+
+def test_a_paid_order_that_was_handed_over_goes_straight_to_its_dispatch() -> None:
+    world = World()
+    world.screen()
+    world.await_payment()
+    world.paid()
+    restarted(world)
+    assert "payment-2" in world.runs.succeeded
+    assert world.order.status is Status.PAID
+
+
+def test_an_order_that_left_is_never_led_again() -> None:
+    order = replace(World().order, status=Status.DISPATCHED)
+    with pytest.raises(model.OrderAlreadyStarted):
+        model.start(model.hand_over(order), "2026-11-24T12:00:00Z", NOW)
+
+
+def test_another_reservation_counts_as_long_as_nothing_has_left() -> None:
+    world = World()
+    world.screen()
+    world.await_payment()
+    lost = world.order.shipments
+    moved = [replace(one, warehouse_id="CN-YIW") for one in lost.values()]
+    held = model.hold(world.order, moved, NOW)
+    assert {one.warehouse_id for one in held.shipments.values()} == {"CN-YIW"}
+    assert replace(held, shipments=lost) == world.order
+    left = {**lost, moved[0].fulfilment_id: replace(moved[0], status="dispatched")}
+    assert model.hold(replace(world.order, shipments=left), moved, NOW).shipments == left

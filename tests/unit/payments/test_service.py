@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from commerce.errors import Invalid, Malformed, NotFound
-from commerce.events import ShipmentDispatched
+from commerce.events import PaymentAuthorised, ShipmentDispatched
 from payments import model, service
 from payments.model import Demand, State
 from tests.unit.payments.doubles import CLAIMS, ORDER, SECRET, Counter
@@ -328,3 +328,30 @@ def test_whose_payments_are_read(counter: Counter) -> None:
     assert payment_id in service.read_payments(counter.desk, ORDER, None).order.payments
     with pytest.raises(NotFound):
         service.read_payments(counter.desk, ORDER, "buyer-2")
+
+
+def test_a_payment_that_the_books_have_lost_is_remembered_once_and_told_to_nobody(counter: Counter) -> None:
+    payment_id = counter.start("key")
+    counter.hear(counter.says("authorised", payment_id))
+    [told] = counter.books.told("PaymentAuthorised")
+    event = PaymentAuthorised.model_validate(told)
+    known = counter.order.payments[payment_id]
+    counter.books.kept.clear()
+    counter.books.events.clear()
+    service.remember(counter.desk, CLAIMS, event)
+    assert (counter.order.demand, counter.order.paid_by) == (Demand.SATISFIED, payment_id)
+    again = counter.order.payments[payment_id]
+    assert replace(again, ref=known.ref, at=known.at) == known
+    writes = counter.books.writes
+    service.remember(counter.desk, CLAIMS, event)
+    assert (counter.books.writes, counter.books.events) == (writes, [])
+
+
+def test_a_remembered_payment_of_an_order_that_was_closed_goes_back(counter: Counter) -> None:
+    payment_id = counter.start("key")
+    counter.hear(counter.says("authorised", payment_id))
+    event = PaymentAuthorised.model_validate(counter.books.told("PaymentAuthorised")[0])
+    counter.books.kept.clear()
+    service.return_money(counter.desk, ORDER, "cancelled")
+    service.remember(counter.desk, CLAIMS, event)
+    assert state(counter, payment_id) is State.TO_RETURN

@@ -412,3 +412,19 @@ def test_what_one_transaction_writes_is_never_excused(recorded: tuple[Tables, da
     tables, taken = copy.deepcopy(recorded[0]), recorded[1]
     stock_leaked(tables)
     assert {finding.invariant for finding in audit(tables, taken, timedelta(hours=1))} == {"stock-reserved"}
+
+
+def test_the_proof_that_a_lost_order_s_money_went_back_is_no_finding(recorded: tuple[Tables, datetime]) -> None:
+    tables, taken = copy.deepcopy(recorded)
+    withdrawn = (item for item in tables["payments"] if item["demand"] == "withdrawn")
+    lost = copy.deepcopy(next(item for item in withdrawn if item["payments"]))
+    name = "06PM4NXBDTKB"
+    lost |= {
+        "pk": f"ORDER#{name}",
+        "reason": "order-lost",
+        "payments": {f"pay_{name}_{at}": one for at, one in enumerate(lost["payments"].values())},
+    }
+    tables["payments"].append(lost)
+    assert audit(tables, taken) == []
+    next(iter(lost["payments"].values())).update({"state": "captured", "captured": 1, "authorised": 1})
+    assert "payment-of-an-order" in {finding.invariant for finding in audit(tables, taken)}
