@@ -17,7 +17,7 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit sim e2e iam nag drill reconcile chaos flash audit cost bench record up down deploy destroy format lock clean
+.PHONY: help setup run test check unit sim e2e iam nag drill reconcile chaos flash audit cost bench record up down deploy destroy rotate format lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -90,6 +90,9 @@ deploy: setup ## deploy to AWS with the credentials of this shell: STAGE=dev
 
 destroy: setup ## take a stage away from AWS: STAGE=dev
 	@$(PYTHON) -m tools.release destroy $(STAGE)
+
+rotate: setup ## a new value of the secret header between CloudFront and the API: STAGE=prod
+	@$(PYTHON) -m tools.release rotate $(STAGE)
 
 format: setup ## put the source into its form
 	@ruff check --fix .

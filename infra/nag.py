@@ -16,6 +16,7 @@ from cdk_nag import AwsSolutionsChecks, NagPack, NIST80053R5Checks, PCIDSS321Che
 
 ACKNOWLEDGED: dict[str, str] = {
     "AwsSolutions-APIG4": "Open routes are open in the route table: guests' order tokens, signed callbacks, catalogue.",
+    "AwsSolutions-CFR4": "Without a domain of its own an entry has CloudFront's certificate; a Domain takes TLS 1.2.",
     "AwsSolutions-COG2": "Buyers choose a second factor themselves; requiring one is a decision of the shop, not ours.",
     "AwsSolutions-COG8": "The plus tier costs 4 times the essentials a monthly user; a stage can name another issuer.",
     "AwsSolutions-IAM5[Resource::*]": (

@@ -21,6 +21,8 @@ from infra.contexts.shipping import ShippingStack
 from infra.settings import Stage
 from infra.stacks.data import DataStack
 from infra.stacks.edge import EdgeStack
+from infra.stacks.entry import EntryStack
+from infra.stacks.firewall import FirewallStack
 from infra.stacks.observe import ObserveStack
 
 CONTEXT_STACKS: tuple[type[ContextStack], ...] = (
@@ -68,6 +70,12 @@ def build(app: App, stage: Stage, assets: Mapping[str, Path]) -> Platform:
         machines=[machine for context in contexts.values() for machine in context.machines],
     )
     observe.add_stack_dependency(edge)
+    if stage.entry and not stage.emulated:
+        entry = EntryStack(app, stage=stage, entry=stage.entry)
+        # The API takes a new value of the entry's header before CloudFront sends it.
+        entry.add_stack_dependency(edge)
+        # A firewall cannot go before the distribution that it stands before.
+        entry.add_stack_dependency(FirewallStack(app, stage=stage, entry=stage.entry))
     Tags.of(app).add("platform", "commerce")
     Tags.of(app).add("stage", stage.name)
     if stage.emulated:

@@ -13,6 +13,9 @@ MINUTE = 60
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+ORIGIN_DIGESTS, ORIGIN_VERSION, FIREWALL_ARN = "origin-digests", "origin-version", "firewall-arn"
+"""SSM parameters that a stage with an `Entry` reads and none of its stacks writes: `tools.entry` does."""
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -63,6 +66,62 @@ class Issuer:
 
     url: str
     audience: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Names of one's own for the entry; their DNS records are made where the zone is.
+
+    Attributes
+    ----------
+    name, certificate
+        What buyers call, and the ARN of its certificate in us-east-1, where CloudFront looks for it.
+    api_name, api_certificate
+        What CloudFront calls the API by, and the ARN of its certificate in the stage's own region.
+    """
+
+    name: str
+    certificate: str
+    api_name: str
+    api_certificate: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """CloudFront with AWS WAF before the API, which then refuses what did not come through them.
+
+    AWS China has no WAF for CloudFront: a stage there has no entry. On the local cloud the clients stand for
+    CloudFront (`infra.local`).
+
+    Attributes
+    ----------
+    requests_per_address
+        Requests in five minutes that the firewall lets through from one address (10 at least).
+    embargoed
+        Countries (ISO 3166) whose requests are refused.
+    domain
+        Without one, CloudFront's own name is the platform's. With one, the API's default endpoint is off.
+    """
+
+    requests_per_address: int = 3000
+    embargoed: tuple[str, ...] = ("KP",)
+    domain: Domain | None = None
+
+
+@dataclass(frozen=True)
+class Throttle:
+    """Requests a second, and at once, that API Gateway lets through."""
+
+    rate: int
+    burst: int
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many orders one buyer may place in a window of so many seconds."""
+
+    orders: int
+    seconds: int
 
 
 @dataclass(frozen=True)
@@ -188,8 +247,14 @@ class Stage:
         Carrier code -> AWS account that may put events with the source ``carrier.<code>`` on the bus ``carriers``.
     cors_origins
         Origins whose pages may call the API.
+    entry
+        See `Entry`; None: the API's own address is the platform's, and nothing is asked of a request's way.
     throttle_rate, throttle_burst
         Requests a second, and at once, that the API lets through.
+    open_throttle
+        The same for each route that is open and yet costs a write or a key's use: guests' and providers'.
+    pace
+        See `Pace`; a guest is counted by his mail address.
     log_retention_days
         Of every log group.
     sizes
@@ -225,6 +290,9 @@ class Stage:
     cors_origins: tuple[str, ...] = ()
     throttle_rate: int = 500
     throttle_burst: int = 1000
+    entry: Entry | None = None
+    open_throttle: Throttle = Throttle(100, 200)
+    pace: Pace = Pace(20, 10 * MINUTE)
     log_level: str = "INFO"
     log_retention_days: int = 30
     sizes: Sizes = field(default_factory=Sizes)
@@ -281,6 +349,8 @@ _LOCAL = Stage(
     emulated=True,
     password_sign_in=True,
     cors_origins=("http://localhost:3000",),
+    # The sample's buyers order for months in a minute.
+    pace=Pace(100, MINUTE),
     log_retention_days=1,
     sizes=Sizes(worker=Size(512, 10), batch=Size(512, 60)),
     queue=Queue(concurrency=2, patience=1),
@@ -333,6 +403,9 @@ STAGES: Mapping[str, Stage] = {
                 replenishment=60,
                 pending=10,
             ),
+            # Its clients send what CloudFront would add.
+            entry=Entry(),
+            pace=Pace(30, 30),
             # What cannot be worked off is set aside soon enough to be waited for.
             queues={**_LOCAL.queues, "shipping-scans": Queue(concurrency=2, receives=4, patience=1)},
         ),
@@ -360,6 +433,8 @@ STAGES: Mapping[str, Stage] = {
             alarm_mail="operations@commerce.example",
             throttle_rate=2000,
             throttle_burst=4000,
+            entry=Entry(),
+            open_throttle=Throttle(500, 1000),
             log_retention_days=90,
             backup_days=90,
             queues={

@@ -290,6 +290,8 @@ def environment(endpoint: str) -> dict[str, str]:
         "DATA_KEY_ARN": "data",
         "MAC_KEY_ARN": "mac",
         "OPEN_SECONDS": "3600",
+        "PACE_ORDERS": "20",
+        "PACE_SECONDS": "600",
     }
 
 

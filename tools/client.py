@@ -22,7 +22,8 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from tools import sandbox_provider
+from commerce import origin
+from tools import entry, sandbox_provider
 from tools.localcloud.deploy import outputs
 from tools.localcloud.server import LocalCloud
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIES = 5
-"""Calls made at the most for an answer other than 503."""
+"""Calls made at the most for an answer other than 503 or 429."""
 
 BUS_BATCH = 10
 """Entries of one PutEvents call (EventBridge quota)."""
@@ -139,6 +140,12 @@ class Deployment:
         end = "TableName"
         return {name.removesuffix(end).lower(): value for name, value in self.outputs.items() if name.endswith(end)}
 
+    def of_the_entry(self) -> dict[str, str]:
+        """Return the header that CloudFront would add to a request, where the stage has an entry."""
+        if "OriginSecretName" not in self.outputs:
+            return {}
+        return {origin.HEADER: entry.value(self.client("secretsmanager"), self.stage)}
+
     def client(self, service: str) -> Any:
         """Return an AWS client of the deployment's account."""
         make: Any = boto3.client
@@ -168,7 +175,11 @@ class Api:
     def of(cls, deployment: Deployment) -> Api:
         """Return the API as somebody who is not signed in sees it."""
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
-        return cls(httpx.Client(base_url=deployment.api, timeout=60, limits=limits, trust_env=False))
+        return cls(
+            httpx.Client(
+                base_url=deployment.api, timeout=60, limits=limits, trust_env=False, headers=deployment.of_the_entry()
+            )
+        )
 
     def signed_in(self, token: str) -> Api:
         """Return the API as the holder of ``token`` sees it."""
@@ -211,13 +222,13 @@ class Api:
         return Answer(answer.status_code, _parsed(answer), answer.headers)
 
     def steadily(self, method: str, path: str, body: object = None, **options: Any) -> Answer:
-        """Make one call, again while the server is at fault, and return its answer; options as in `send`.
+        """Make one call, again while the server is at fault or busy, and return its answer; options as in `send`.
 
-        A 503 says when to try again. Every write here may be repeated, because it has its Idempotency-Key.
+        A 503 and a 429 say when to try again. Every write here may be repeated, because it has its Idempotency-Key.
         """
         answer = self.send(method, path, body, **options)
         for _ in range(TRIES - 1):
-            if answer.status < httpx.codes.INTERNAL_SERVER_ERROR:
+            if answer.status < httpx.codes.INTERNAL_SERVER_ERROR and answer.status != httpx.codes.TOO_MANY_REQUESTS:
                 break
             time.sleep(float(answer.headers.get("retry-after", "1")))
             answer = self.send(method, path, body, **options)

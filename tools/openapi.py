@@ -27,6 +27,7 @@ from pydantic.json_schema import models_json_schema
 
 from commerce.access import ROUTES, Route
 from commerce.http import Operation
+from commerce.limits import LARGEST_BODY, LONGEST_CURSOR, LONGEST_PARAMETER, MOST_A_PAGE, USUAL_PAGE
 from tools.contracts import PlainSchema
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,8 +51,9 @@ PROBLEMS = {
     403: "Forbidden: none of the groups of this route, or not yours.",
     404: "Not found, or not yours: the two are not told apart.",
     409: "Conflict: not possible in this state.",
-    413: "Too large: the body is longer than 256 KB.",
+    413: f"Too large: the body is longer than {LARGEST_BODY // 1024} KB.",
     422: "Invalid: a rule is broken; `errors` names each field.",
+    429: "Too many requests, or orders, in a short time; `Retry-After` says in how many seconds there is room again.",
     500: "Something went wrong on our side.",
     503: "Try again in a moment; `Retry-After` says in how many seconds.",
 }
@@ -240,7 +242,7 @@ def _responses(key: str, route: Route, operation: Operation, references: Mapping
         answer["content"] = {"text/html": {"schema": {"type": "string"}}}
     elif operation.status != 204:
         answer["content"] = {"application/json": {"schema": {"type": "object"}}}
-    refused = {500}
+    refused = {429, 500}
     if route.function != "reference":
         refused |= {400, 503}
     if not key.startswith("GET "):
@@ -259,12 +261,15 @@ def _responses(key: str, route: Route, operation: Operation, references: Mapping
 
 def _parameters(method: str, path: str, route: Route, operation: Operation) -> list[Document]:
     found: list[Document] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "maxLength": LONGEST_PARAMETER}}
         for name in re.findall(r"{(\w+)}", path)
     ]
     for name, text in (operation.query or {}).items():
-        kind = "integer" if name == "limit" else "string"
-        found.append({"name": name, "in": "query", "required": False, "description": text, "schema": {"type": kind}})
+        longest = LONGEST_CURSOR if name == "cursor" else LONGEST_PARAMETER
+        schema: Document = {"type": "string", "maxLength": longest}
+        if name == "limit":
+            schema = {"type": "integer", "minimum": 1, "maximum": MOST_A_PAGE, "default": USUAL_PAGE}
+        found.append({"name": name, "in": "query", "required": False, "description": text, "schema": schema})
     headers = dict(operation.headers or {})
     if method == "POST" and route.open_to != "signature":
         headers.setdefault("Idempotency-Key", ("1 to 255 visible characters, new for each thing you want done.", False))

@@ -24,10 +24,22 @@ def _utc(text: str) -> str:
         raise ValueError("outside the calendar") from error
 
 
+LONGEST_MOMENT = 40
+"""Characters of a time as sent: RFC 3339 sets no bound to a second's fraction."""
+
 Currency = Annotated[StrictStr, AfterValidator(_iso_currency), Field(pattern=r"^[A-Z]{3}$", examples=["GBP"])]
-Moment = Annotated[StrictStr, AfterValidator(_utc), Field(max_length=40, examples=["2026-12-01T00:00:00Z"])]
+Moment = Annotated[StrictStr, Field(max_length=LONGEST_MOMENT, examples=["2026-12-01T00:00:00Z"]), AfterValidator(_utc)]
 MerchantId = Annotated[StrictStr, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$", examples=["mer_hearts"])]
-TitleText = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+LONGEST_TITLE = 200
+MOST_PIECES = 10_000
+"""Pieces of one line of an order; no price begins above."""
+TitleText = Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_TITLE, pattern=r"^[^\x00-\x1f\x7f]*$")]
+MOST_PRODUCTS = 100
+MOST_PRICES = 1000
+"""Entries of one call."""
+DEAREST = 1_000_000_000
+"""Minor units of one price."""
+
 PRICE_LIST_ID = r"^[0-9A-Za-z_.-]{1,60}$"
 
 
@@ -56,7 +68,7 @@ class ProductWanted(_Body):
 class PutProducts(_Body):
     """Up to 100 products; prices they have stay."""
 
-    products: Annotated[list[ProductWanted], Field(min_length=1, max_length=100)]
+    products: Annotated[list[ProductWanted], Field(min_length=1, max_length=MOST_PRODUCTS)]
 
 
 class ProductPut(BaseModel):
@@ -76,8 +88,8 @@ class EntryWanted(_Body):
     """A price per unit in minor units, from ``min_quantity`` units on."""
 
     sku: Sku
-    min_quantity: Annotated[StrictInt, Field(ge=1, le=10_000)] = 1
-    unit_price: Annotated[StrictInt, Field(ge=0, le=1_000_000_000, examples=[295])]
+    min_quantity: Annotated[StrictInt, Field(ge=1, le=MOST_PIECES)] = 1
+    unit_price: Annotated[StrictInt, Field(ge=0, le=DEAREST, examples=[295])]
 
 
 class PutPriceList(_Body):
@@ -89,7 +101,7 @@ class PutPriceList(_Body):
     currency: Currency
     valid_from: Moment
     valid_until: Moment
-    entries: Annotated[list[EntryWanted], Field(min_length=1, max_length=1000)]
+    entries: Annotated[list[EntryWanted], Field(min_length=1, max_length=MOST_PRICES)]
 
     @model_validator(mode="after")
     def _in_order(self) -> PutPriceList:

@@ -14,7 +14,7 @@ from commerce.http import Answer, Api, Operation, Request
 from commerce.mailbox import EMAIL, LONGEST_EMAIL
 from commerce.vault import KmsVault
 from customers import service
-from customers.model import LOCALE, PHONE, ContactCard, Profile, Settings, time_zones
+from customers.model import LOCALE, LONGEST_NAME, PHONE, ContactCard, Profile, Settings, time_zones
 from customers.store import CustomerStore
 
 
@@ -30,11 +30,12 @@ class PutProfile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[
-        StrictStr, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["Ada Lovelace"])
+        StrictStr,
+        Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["Ada Lovelace"]),
     ]
     email: Annotated[StrictStr, Field(pattern=EMAIL, max_length=LONGEST_EMAIL, examples=["ada@example.com"])]
     locale: Annotated[StrictStr, Field(pattern=LOCALE, examples=["en-GB"])]
-    time_zone: Annotated[StrictStr, AfterValidator(_known_zone), Field(max_length=64, examples=["Europe/London"])]
+    time_zone: Annotated[StrictStr, Field(max_length=64, examples=["Europe/London"]), AfterValidator(_known_zone)]
     phone: Annotated[StrictStr | None, Field(pattern=PHONE, examples=["+442079460958"])] = None
 
 

@@ -23,6 +23,8 @@ from inventory.model import (
 MOST = 10_000_000
 """Pieces in one line of a receipt or one adjustment."""
 
+LONGEST_REFERENCE, LONGEST_REASON = 100, 200
+
 WarehouseId = Annotated[str, Field(pattern=r"^[0-9A-Z-]{1,20}$", examples=["GB-DAV"])]
 Pieces = Annotated[int, Field(ge=1, le=MOST, examples=[144])]
 
@@ -69,7 +71,7 @@ class Receipt(BaseModel):
 
     warehouse_id: WarehouseId
     lines: Annotated[list[ReceiptLine], Field(min_length=1, max_length=CHUNK, description="Each SKU once.")]
-    reference: Annotated[str, Field(max_length=100, examples=["PO-4711"])] = ""
+    reference: Annotated[str, Field(max_length=LONGEST_REFERENCE, examples=["PO-4711"])] = ""
 
     @field_validator("lines")
     @classmethod
@@ -86,7 +88,7 @@ class Adjustment(BaseModel):
 
     warehouse_id: WarehouseId
     delta: Annotated[int, Field(ge=-MOST, le=MOST, description="Pieces; not 0.", examples=[-3])]
-    reason: Annotated[str, Field(min_length=1, max_length=200, examples=["broken in the warehouse"])]
+    reason: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON, examples=["broken in the warehouse"])]
 
     @field_validator("delta")
     @classmethod

@@ -79,7 +79,7 @@ def _place(request: Request) -> Answer:
     from orders.service import placing
 
     window = timedelta(seconds=settings.env_seconds("OPEN_SECONDS"))
-    desk = placing.Desk(wiring.orders(), wiring.orders(), wiring.vault(), SystemClock(), window)
+    desk = placing.Desk(wiring.orders(), wiring.orders(), wiring.vault(), SystemClock(), window, wiring.pace())
     key = request.idempotency_key
     order = placing.place(request.body(PlaceOrder), request.caller.subject, key, desk)
     return 202, _placed(order), {"Location": f"{_prefix(request)}/orders/{order.order_id}"}

@@ -10,6 +10,10 @@ from commerce.events import Currency, Sku
 from commerce.mailbox import EMAIL, LONGEST_EMAIL
 from orders.model import MOST_LINES, MOST_PIECES
 
+LONGEST_NAME, LONGEST_PHONE = 120, 32
+DEAREST = 1_000_000_000
+"""Minor units of one unit of a product."""
+
 Locale = Annotated[StrictStr, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$", examples=["en-GB"])]
 TimeZone = Annotated[
     StrictStr,
@@ -28,16 +32,16 @@ class LineWanted(_Body):
 
     sku: Sku
     quantity: Annotated[StrictInt, Field(ge=1, le=MOST_PIECES, examples=[6])]
-    unit_price: Annotated[StrictInt, Field(ge=0, examples=[255])]
+    unit_price: Annotated[StrictInt, Field(ge=0, le=DEAREST, examples=[255])]
 
 
 class Contact(_Body):
     """Who receives the parcel. ``email`` is needed of a guest; a customer's comes from his profile."""
 
-    name: Annotated[StrictStr, Field(min_length=1, max_length=120, pattern=Written, examples=["Ada Lovelace"])]
+    name: Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_NAME, pattern=Written, examples=["Ada Lovelace"])]
     email: Annotated[Email | None, Field(examples=["ada@example.com"])] = None
     phone: Annotated[
-        StrictStr | None, Field(max_length=32, pattern=r"^[0-9+() ./-]*$", examples=["+44 20 7946 0958"])
+        StrictStr | None, Field(max_length=LONGEST_PHONE, pattern=r"^[0-9+() ./-]*$", examples=["+44 20 7946 0958"])
     ] = None
 
 

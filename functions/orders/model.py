@@ -8,10 +8,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from commerce.errors import CommerceError, Conflict, Invalid, NotFound, Unavailable
+from commerce.errors import CommerceError, Conflict, Invalid, NotFound, TooMany, Unavailable
 
 MOST_LINES = 1000
 MOST_PIECES = 10_000
@@ -392,10 +392,29 @@ class AlreadyDispatched(OrdersError, Conflict):
     slug = "already-dispatched"
 
 
+class TooManyOrders(OrdersError, TooMany):
+    """The buyer has placed as many orders in this window as one may; nothing is stored."""
+
+    slug = "too-many-orders"
+    title = "Too many orders in a short time"
+
+
 class NumberTaken(OrdersError, Unavailable):
     """Two orders of one second drew the same number; the second is minted again."""
 
     slug = "number-taken"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many orders one buyer may place in a window of time; windows follow one another from the epoch on."""
+
+    orders: int
+    window: timedelta
+
+    def since(self, now: datetime) -> datetime:
+        """Return when the window began that ``now`` is in."""
+        return now - (now - datetime.fromtimestamp(0, UTC)) % self.window
 
 
 @dataclass(frozen=True)

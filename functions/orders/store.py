@@ -8,6 +8,7 @@ pk                     sk               what
 ``ORDER#<number>``     ``REV#<n>#<p>``  further pages of its lines
 ``ORDER#<number>``     ``WAIT#<what>``  the token of what the execution waits for
 ``KEY#<scope>``        ``<key>``        which order an Idempotency-Key made, as long as the order or its buyer
+``PACE#<buyer>``       ``<since>``      orders placed since then, in a window of the buyer's; goes by itself
 ``CLAIM#<customer>``   ``<number>``     a guest's order that the customer claimed
 ``ERASED``             ``<subject>``    the tombstone of a person whose erasure was asked for: ids and times
 ``OFFER#<sku>``        ``<currency>``   this context's copy of an offer
@@ -62,7 +63,7 @@ from orders.model import (
     Status,
     Wait,
 )
-from orders.service.ports import Changed, Key, KeyUsed, OrderList
+from orders.service.ports import Changed, Key, KeyUsed, OrderList, Window, WindowFull
 
 SHARDS = 8
 """Partitions of each stage in the index ``open``: 8,000 changes a second each way."""
@@ -90,7 +91,9 @@ class DynamoOrders:
         self._table = table
         self._vault = vault
 
-    def add(self, order: Order, revision: Revision, key: Key, events: Sequence[Event]) -> None:
+    def add(
+        self, order: Order, revision: Revision, key: Key, events: Sequence[Event], window: Window | None = None
+    ) -> None:
         pages = [revision.lines[at : at + LINES_A_PAGE] for at in range(0, len(revision.lines), LINES_A_PAGE)]
         first = {
             "pk": _pk(order.order_id),
@@ -120,12 +123,15 @@ class DynamoOrders:
                     Put(_header_item(order, events), Attr("pk").not_exists()),
                     Put(first),
                     *(Put(page) for page in more),
+                    *([_counted(window)] if window else []),
                 ]
             )
         except TransactionFailed as error:
             if 0 in error.failed:
                 raise _key_used(error.failed[0] or self._table.get((used["pk"], used["sk"])) or used) from error
-            raise NumberTaken() from error
+            if 1 in error.failed:
+                raise NumberTaken() from error
+            raise WindowFull from error
 
     def key_used(self, key: Key) -> KeyUsed | None:
         found = self._table.get((f"KEY#{key.scope}", key.key))
@@ -305,6 +311,16 @@ def _pk(order_id: str) -> str:
 
 def _rev(number: int, page: int = 1) -> str:
     return f"REV#{number:04d}" + (f"#{page:04d}" if page > 1 else "")
+
+
+def _counted(window: Window) -> Update:
+    """Count one more order in the window, if it has room."""
+    change = Change(
+        add={"orders": 1},
+        set={"ttl": round(window.until.timestamp())},
+        when=Attr("orders").not_exists() | Attr("orders").lt(window.orders),
+    )
+    return Update((f"PACE#{window.buyer}", rfc3339(window.since)), change)
 
 
 def _wait(wait: Wait) -> str:

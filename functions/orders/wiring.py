@@ -10,7 +10,7 @@ from commerce.dynamo import Table
 from commerce.tokens import TokenSigner
 from commerce.vault import KmsVault, Tombstones
 from orders.executions import StepFunctions
-from orders.model import Windows
+from orders.model import Pace, Windows
 from orders.store import DynamoOrders
 
 
@@ -48,6 +48,11 @@ def signer() -> TokenSigner:
 def runs() -> StepFunctions:
     """Return the executions as far as their waits can be answered."""
     return StepFunctions(aws.stepfunctions())
+
+
+def pace() -> Pace:
+    """Return how many orders a buyer may place in this deployment's stage."""
+    return Pace(int(settings.env("PACE_ORDERS")), timedelta(seconds=settings.env_seconds("PACE_SECONDS")))
 
 
 def windows() -> Windows:

@@ -7,9 +7,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from commerce.ids import show_order_number
+from commerce.limits import LONGEST_TOKEN
 from payments.model import Demand, Payment, State
 from payments.providers.port import NextAction, NextKind
 from payments.service import Kept
+
+LONGEST_PROVIDER = 40
+"""Characters of a provider's name."""
 
 
 class PaymentRequest(BaseModel):
@@ -17,9 +21,10 @@ class PaymentRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    provider: Annotated[str, Field(max_length=40, examples=["sandbox"])]
+    provider: Annotated[str, Field(max_length=LONGEST_PROVIDER, examples=["sandbox"])]
     order_token: Annotated[
-        str | None, Field(max_length=1024, description="As answered by POST /orders.", examples=["v1.eyJvcmRlcl9p..."])
+        str | None,
+        Field(max_length=LONGEST_TOKEN, description="As answered by POST /orders.", examples=["v1.eyJvcmRlcl9p..."]),
     ] = None
 
 

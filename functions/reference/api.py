@@ -6,7 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from commerce.http import Operation
+from commerce.errors import CommerceError
+from commerce.http import Operation, refusal
+from commerce.origin import check
 
 _FILES = {
     "GET /openapi.json": ("openapi.json", "application/json"),
@@ -23,6 +25,10 @@ OPENAPI: dict[str, Operation] = {
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer a call of the HTTP API (payload format 2.0)."""
+    try:
+        check(event)
+    except CommerceError as error:
+        return refusal(error)
     route = event["routeKey"]
     if route == "GET /health":
         return _answer('{"status":"ok"}', "application/json", "no-store")

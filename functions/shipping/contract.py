@@ -11,14 +11,18 @@ from shipping.model import Slip, SlipState
 from shipping.service import Shipment
 from shipping.tracking import PROGRESS_DISPATCHED, PROGRESS_PACKED, Doubt, Parcel, doubt, moment_text
 
+MOST_LINES = 1000
+MOST_PIECES = 10_000
+"""Bounds of one slip: its lines, and the quantity of each, which are those of an order."""
+
 
 class Pick(BaseModel):
     """How many were picked of one line."""
 
     model_config = ConfigDict(extra="forbid")
 
-    line: Annotated[int, Field(ge=1, examples=[1])]
-    quantity: Annotated[int, Field(ge=0, examples=[6])]
+    line: Annotated[int, Field(ge=1, le=MOST_LINES, examples=[1])]
+    quantity: Annotated[int, Field(ge=0, le=MOST_PIECES, examples=[6])]
 
 
 class PackBody(BaseModel):
@@ -26,7 +30,7 @@ class PackBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    lines: Annotated[list[Pick], Field(max_length=1000)] = []
+    lines: Annotated[list[Pick], Field(max_length=MOST_LINES)] = []
 
 
 class LineView(BaseModel):

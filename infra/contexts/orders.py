@@ -76,6 +76,8 @@ class OrdersStack(ContextStack):
             "COMPLETION_ARN": self.names.machine_arn(COMPLETION_MACHINE),
             "LIFECYCLE_ARN": self.names.machine_arn(LIFECYCLE),
             "OPEN_SECONDS": str(windows.stock + windows.payment + windows.dispatch),
+            "PACE_ORDERS": str(self.stage.pace.orders),
+            "PACE_SECONDS": str(self.stage.pace.seconds),
             "SILENCE_SECONDS": str(windows.silence),
             "ACCEPTANCE_SECONDS": str(windows.acceptance),
             "SETTLEMENT_SECONDS": str(windows.settlement),
@@ -88,9 +90,11 @@ class OrdersStack(ContextStack):
             "orders-intake",
             "orders.api.intake",
             size=self.stage.sizes.intake,
-            environment=self._environment("VAULT_TABLE", "DATA_KEY_ARN", "MAC_KEY_ARN", "OPEN_SECONDS"),
+            environment=self._environment(
+                "VAULT_TABLE", "DATA_KEY_ARN", "MAC_KEY_ARN", "OPEN_SECONDS", "PACE_ORDERS", "PACE_SECONDS"
+            ),
             statements=[
-                self._table("GetItem", "BatchGetItem", "PutItem"),
+                self._table("GetItem", "BatchGetItem", "PutItem", "UpdateItem"),
                 on_table(self.names, "vault", "GetItem", "PutItem", "UpdateItem"),
                 on_key(data_key, "GenerateDataKey", "Decrypt"),
                 on_key(mac_key, "GenerateMac"),

@@ -7,13 +7,15 @@ import re
 
 from aws_cdk import CfnOutput, Fn, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_certificatemanager as certificates
 from constructs import Construct
 
-from commerce.access import ROUTES
+from commerce import origin
+from commerce.access import ROUTES, Route
 from infra.constructs.alarm import PERIOD, raise_when
 from infra.constructs.runtime import log_group
 from infra.names import Names
-from infra.settings import Stage
+from infra.settings import ORIGIN_DIGESTS, Domain, Stage
 
 _LOG = {
     "requestId": "$context.requestId",
@@ -42,11 +44,13 @@ class EdgeStack(Stack):
         super().__init__(scope, f"commerce-{stage.name}-edge", description="The public HTTP API")
         self._stage = stage
         self._names = Names(self, stage)
+        domain = stage.entry.domain if stage.entry else None
         self._api = apigateway.HttpApi(
             self,
             "Api",
             api_name=self._names.of("api"),
             create_default_stage=False,
+            disable_execute_api_endpoint=domain is not None,
             cors_preflight=(
                 apigateway.CorsPreflightOptions(
                     allow_origins=list(stage.cors_origins),
@@ -62,13 +66,17 @@ class EdgeStack(Stack):
                 else None
             ),
         )
-        self._routes()
-        self._default_stage()
+        routes = self._routes()
+        made = self._default_stage(routes)
+        if domain:
+            self._own_name(domain, made)
         self._names.publish("api-id", self._api.api_id)
+        if stage.entry:
+            CfnOutput(self, "OriginSecretName", value=self._names.of("origin"))
         CfnOutput(self, "ApiId", value=self._api.api_id)
-        CfnOutput(self, "ApiUrl", value=self._api.api_endpoint)
+        CfnOutput(self, "ApiUrl", value=f"https://{domain.api_name}" if domain else self._api.api_endpoint)
 
-    def _routes(self) -> None:
+    def _routes(self) -> list[apigateway.CfnRoute]:
         authorizer = apigateway.CfnAuthorizer(
             self,
             "SignedIn",
@@ -92,7 +100,7 @@ class EdgeStack(Stack):
             )
             for function in sorted({route.function for route in ROUTES.values()})
         }
-        for key, route in ROUTES.items():
+        return [
             apigateway.CfnRoute(
                 self,
                 f"{_title(key)}Route",
@@ -102,11 +110,14 @@ class EdgeStack(Stack):
                 authorization_type="JWT" if route.signed_in else "NONE",
                 authorizer_id=authorizer.ref if route.signed_in else None,
             )
+            for key, route in ROUTES.items()
+        ]
 
-    def _default_stage(self) -> None:
+    def _default_stage(self, routes: list[apigateway.CfnRoute]) -> apigateway.CfnStage:
         name = f"/aws/vendedlogs/apis/{self._names.of('api')}"
         log = log_group(self, "Access", name, stage=self._stage, names=self._names)
-        apigateway.CfnStage(
+        throttle = self._stage.open_throttle
+        made = apigateway.CfnStage(
             self,
             "Stage",
             api_id=self._api.api_id,
@@ -118,10 +129,23 @@ class EdgeStack(Stack):
                 # Six metrics a route at $0.30 a month each; the access log has route, status and latencies.
                 detailed_metrics_enabled=False,
             ),
+            route_settings={
+                key: {
+                    "ThrottlingRateLimit": throttle.rate,
+                    "ThrottlingBurstLimit": throttle.burst,
+                    "DetailedMetricsEnabled": True,
+                }
+                for key, route in ROUTES.items()
+                if _open_and_dear(key, route)
+            },
+            # What the functions are told of the entry's secret header (`commerce.origin`).
+            stage_variables=({origin.VARIABLE: self._names.published(ORIGIN_DIGESTS)} if self._stage.entry else None),
             access_log_settings=apigateway.CfnStage.AccessLogSettingsProperty(
                 destination_arn=log.log_group_arn, format=json.dumps(_LOG)
             ),
         )
+        for route in routes:  # settings of a route that is not there yet are refused
+            made.add_resource_dependency(route)
         raise_when(
             self,
             "ServerErrors",
@@ -131,6 +155,26 @@ class EdgeStack(Stack):
             stage=self._stage,
             names=self._names,
         )
+        return made
+
+    def _own_name(self, domain: Domain, stage: apigateway.CfnStage) -> None:
+        certificate = certificates.Certificate.from_certificate_arn(self, "Certificate", domain.api_certificate)
+        name = apigateway.DomainName(
+            self,
+            "Name",
+            domain_name=domain.api_name,
+            certificate=certificate,
+            security_policy=apigateway.SecurityPolicy.TLS_1_2,
+        )
+        apigateway.CfnApiMapping(
+            self, "Mapping", api_id=self._api.api_id, domain_name=name.name, stage=stage.stage_name
+        ).add_resource_dependency(stage)
+        CfnOutput(self, "ApiNameTarget", value=name.regional_domain_name)
+
+
+def _open_and_dear(key: str, route: Route) -> bool:
+    """Whether anybody may call it, and yet a call costs a write or the use of a key."""
+    return not route.signed_in and (route.open_to != "nobody" or not key.startswith("GET "))
 
 
 def _title(text: str) -> str:

@@ -51,6 +51,26 @@ def test_every_route_leads_to_the_alias_of_its_function_which_lets_the_api_in(sy
         assert function in lets_in
 
 
+def test_every_open_route_that_costs_a_write_or_a_key_s_use_is_throttled_for_itself(synthesised: Synthesised) -> None:
+    [(stack, name, stage)] = synthesised.resources("AWS::ApiGatewayV2::Stage")
+    settings = stage["Properties"]["RouteSettings"]
+    free = {
+        "GET /catalog/products",
+        "GET /catalog/products/{sku}",
+        "GET /openapi.json",
+        "GET /reference",
+        "GET /health",
+    }
+    assert settings.keys() == {key for key, route in ROUTES.items() if not route.signed_in} - free
+    throttle = synthesised.stage.open_throttle
+    for one in settings.values():
+        assert (one["ThrottlingRateLimit"], one["ThrottlingBurstLimit"]) == (throttle.rate, throttle.burst)
+    assert throttle.rate < synthesised.stage.throttle_rate
+    resources = synthesised.templates[stack]["Resources"]
+    routes = {logical for logical, made in resources.items() if made["Type"] == "AWS::ApiGatewayV2::Route"}
+    assert routes <= set(resources[name]["DependsOn"]), "settings of a route that is not there are refused"
+
+
 def test_the_api_is_throttled_and_logs_nothing_that_names_a_person(synthesised: Synthesised) -> None:
     [(_, _, stage)] = synthesised.resources("AWS::ApiGatewayV2::Stage")
     limits = stage["Properties"]["DefaultRouteSettings"]

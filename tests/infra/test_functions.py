@@ -219,6 +219,7 @@ def test_windows_are_told_in_seconds_as_the_stage_has_them(synthesised: Synthesi
         "SETTLEMENT_SECONDS": windows.settlement,
         "REPLENISHMENT_LEAD_SECONDS": windows.replenishment,
         "PENDING_SECONDS": windows.pending,
+        "PACE_SECONDS": synthesised.stage.pace.seconds,
     }
     seen = set()
     for properties in functions(synthesised).values():

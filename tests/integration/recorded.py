@@ -269,6 +269,8 @@ class World:
                 ("OPEN_SECONDS", "DISPATCH_SECONDS", "SILENCE_SECONDS", "ACCEPTANCE_SECONDS", "SETTLEMENT_SECONDS"),
                 "3600",
             ),
+            "PACE_ORDERS": "20",
+            "PACE_SECONDS": "3600",
             **dict.fromkeys(("REPLENISHMENT_LEAD_SECONDS", "PENDING_SECONDS"), "3600"),
         }.items():
             monkeypatch.setenv(name, value)

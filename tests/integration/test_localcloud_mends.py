@@ -216,24 +216,43 @@ def handler(event, context):
 """
 
 
-def answered(cloud: LocalCloud) -> int:
-    """The status of an HTTP API whose function answers 304 with a body that is null."""
-    arn = kit.function(cloud, "unchanged", UNCHANGED)
+def asked(cloud: LocalCloud, name: str, code: str, **stage: Any) -> httpx.Response:
+    """Deploy a function behind an HTTP API and ask for its one route."""
+    arn = kit.function(cloud, name, code)
     gateway = kit.client(cloud, "apigatewayv2")
-    api = gateway.create_api(Name="unchanged", ProtocolType="HTTP")["ApiId"]
+    api = gateway.create_api(Name=name, ProtocolType="HTTP")["ApiId"]
     proxy = {"IntegrationType": "AWS_PROXY", "IntegrationUri": arn, "PayloadFormatVersion": "2.0"}
     target = gateway.create_integration(ApiId=api, **proxy)["IntegrationId"]
     gateway.create_route(ApiId=api, RouteKey="GET /thing", Target=f"integrations/{target}")
-    gateway.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
-    return httpx.get(f"{cloud.endpoint}/_aws/execute-api/{api}/thing", timeout=20).status_code
+    gateway.create_stage(ApiId=api, StageName="$default", AutoDeploy=True, **stage)
+    return httpx.get(f"{cloud.endpoint}/_aws/execute-api/{api}/thing", timeout=20)
 
 
 def test_an_answer_may_have_no_body(mended: LocalCloud) -> None:
-    assert answered(mended) == 304
+    assert asked(mended, "unchanged", UNCHANGED).status_code == 304
 
 
 def test_without_the_mend_an_answer_without_a_body_is_an_error(without: Callable[..., LocalCloud]) -> None:
-    assert answered(without("no_body_is_empty")) == 500
+    assert asked(without("no_body_is_empty"), "unchanged", UNCHANGED).status_code == 500
+
+
+# ---- variables of an API's stage -----------------------------------------------------------------------------------
+
+TELLING = """
+import json
+def handler(event, context):
+    return {"statusCode": 200, "body": json.dumps(event.get("stageVariables"))}
+"""
+TOLD = {"StageVariables": {"originDigests": "0a,0b"}}
+
+
+def test_a_function_is_told_the_variables_of_its_stage_if_there_are_any(mended: LocalCloud) -> None:
+    assert asked(mended, "telling", TELLING, **TOLD).json() == {"originDigests": "0a,0b"}
+    assert asked(mended, "telling-nothing", TELLING).json() is None
+
+
+def test_without_the_mend_a_function_is_told_no_variables(without: Callable[..., LocalCloud]) -> None:
+    assert asked(without("stage_variables_in_event"), "telling", TELLING, **TOLD).json() is None
 
 
 # ---- where a layer lies --------------------------------------------------------------------------------------------

@@ -61,6 +61,8 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "MAC_KEY_ARN": kms.create_key(KeyUsage="GENERATE_VERIFY_MAC", KeySpec="HMAC_256")["KeyMetadata"]["Arn"],
         "USER_POOL_ID": users.create_user_pool(PoolName="users", UsernameAttributes=["email"])["UserPool"]["Id"],
         **dict.fromkeys(("OPEN_SECONDS", "SILENCE_SECONDS", "ACCEPTANCE_SECONDS"), "3600"),
+        "PACE_ORDERS": "1000",
+        "PACE_SECONDS": "3600",
         "LIFECYCLE_ARN": "lifecycle",
         "COMPLETION_ARN": "completion",
         "MAIL_FROM": "shop@example.com",

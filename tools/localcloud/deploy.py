@@ -9,7 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import boto3
+
+from infra.settings import STAGES
+from tools import entry
 from tools.localcloud.server import ACCOUNT, ROOT, LocalCloud, LocalCloudError
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
@@ -64,6 +69,8 @@ def deploy(cloud: LocalCloud, stage: str, tables: Mapping[str, str] | None = Non
         jobs["synth"] = _run(cloud, "synth", synth, ROOT)
     _wait(cloud, jobs)
     synthesised.write_text(wanted, encoding="utf-8")
+    if stage in STAGES and STAGES[stage].entry:
+        entry.publish(_client(cloud, "secretsmanager"), _client(cloud, "ssm"), stage)
     arguments = ["--all", "--app", str(assembly), "--require-approval", "never", "--method", "direct"]
     arguments += ["--concurrency", str(STACKS_AT_ONCE), "--outputs-file", str(cloud.home / "outputs.json")]
     _wait(cloud, {"deploy": _run(cloud, "deploy", arguments, cloud.home)})
@@ -90,6 +97,17 @@ def environment(cloud: LocalCloud) -> dict[str, str]:
         "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION": "1",
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
     }
+
+
+def _client(cloud: LocalCloud, service: str) -> Any:
+    make: Any = boto3.client
+    return make(
+        service,
+        endpoint_url=cloud.endpoint,
+        region_name=cloud.region,
+        aws_access_key_id=cloud.access_key_id,
+        aws_secret_access_key="local",  # noqa: S106 - the emulator knows no other
+    )
 
 
 def _run(cloud: LocalCloud, command: str, arguments: list[str], folder: Path) -> subprocess.Popen[bytes]:

@@ -259,6 +259,20 @@ MENDS: tuple[Mend, ...] = (
         ),
     ),
     Mend(
+        name="stage_variables_in_event",
+        why="An HTTP API hands its stage's variables over with the event (payload format 2.0); the emulator does not.",
+        module="ministack.services.apigateway",
+        target="_invoke_lambda_proxy",
+        pieces=(
+            (
+                """    if req_body is not None:\n""",
+                """    if _get_stage_variables(api_id, stage):\n"""
+                """        event["stageVariables"] = _get_stage_variables(api_id, stage)\n"""
+                """    if req_body is not None:\n""",
+            ),
+        ),
+    ),
+    Mend(
         name="replay_is_filtered",
         why="A replay goes to the rules that it names and to no other; the emulator gives it to all that match.",
         module="ministack.services.eventbridge",

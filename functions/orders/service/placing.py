@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,11 +24,13 @@ from orders.model import (
     NumberTaken,
     Order,
     OrderRefused,
+    Pace,
     Revision,
     Status,
+    TooManyOrders,
     charge,
 )
-from orders.service.ports import Key, KeyUsed, Offers, Orders
+from orders.service.ports import Key, KeyUsed, Offers, Orders, Window, WindowFull
 
 _MINTINGS = 3
 
@@ -40,6 +43,8 @@ class Desk:
     ----------
     window
         From acceptance until the order should have been dispatched.
+    pace
+        How many orders one buyer may place.
     """
 
     orders: Orders
@@ -47,6 +52,7 @@ class Desk:
     vault: Vault
     clock: Clock
     window: timedelta
+    pace: Pace
     mint: Callable[[datetime], str] = mint_order_number
 
 
@@ -66,6 +72,8 @@ def place(wanted: PlaceOrder, customer_id: str, key: str, desk: Desk) -> Order:
         A check failed; every field at fault is named and nothing was stored.
     IdempotencyConflict
         The key belongs to an order with another content.
+    TooManyOrders
+        The buyer placed as many as he may for now; nothing was stored.
     commerce.vault.Closed
         The customer's erasure was asked for.
     """
@@ -97,14 +105,18 @@ def place(wanted: PlaceOrder, customer_id: str, key: str, desk: Desk) -> Order:
         time_zone=wanted.time_zone,
         lines=lines,
     )
+    span = _window(desk.pace, now, customer_id, wanted)
     for _ in range(_MINTINGS):
         order = _new_order(wanted, address, buyer, customer_id, lines, desk, now)
         try:
-            desk.orders.add(order, revision, scope, [_placed(order)])
+            desk.orders.add(order, revision, scope, [_placed(order)], span)
         except NumberTaken:
             continue
         except KeyUsed as used_meanwhile:
             return _same_order(used_meanwhile, scope, desk.orders)
+        except WindowFull as full:
+            seconds = math.ceil((span.until - now).total_seconds())
+            raise TooManyOrders(f"at most {span.orders} orders at a time", seconds=seconds) from full
         return order
     raise NumberTaken()
 
@@ -117,6 +129,18 @@ def digest(wanted: PlaceOrder) -> str:
     """
     text = json.dumps(wanted.model_dump(mode="json", exclude_defaults=True), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _window(pace: Pace, now: datetime, customer_id: str, wanted: PlaceOrder) -> Window:
+    """Return the window that an order counts in: the customer's, or that of a guest's mail address.
+
+    An address is one of a million groups, by 20 bits of its hash: enough to tell guests apart for some minutes, and
+    nothing that says who a guest is.
+    """
+    address = (wanted.contact.email or "").lower()
+    buyer = customer_id or f"guest-{hashlib.sha256(address.encode()).hexdigest()[:5]}"
+    since = pace.since(now)
+    return Window(buyer, since, since + pace.window, pace.orders)
 
 
 def _same_order(used: KeyUsed, key: Key, orders: Orders) -> Order:

@@ -29,6 +29,10 @@ class KeyUsed(Exception):
         self.digest = digest
 
 
+class WindowFull(Exception):
+    """The buyer's window has no room for another order."""
+
+
 class Changed(Exception):
     """The order was changed by somebody else since it was read."""
 
@@ -49,6 +53,16 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Window:
+    """A stretch of a buyer's time, and how many orders it has room for."""
+
+    buyer: str
+    since: datetime
+    until: datetime
+    orders: int
+
+
+@dataclass(frozen=True)
 class OrderList:
     """A page of orders and the cursor of the next one."""
 
@@ -59,8 +73,13 @@ class OrderList:
 class Orders(Protocol):
     """The orders, each a header with its revisions, waits and idempotency key."""
 
-    def add(self, order: Order, revision: Revision, key: Key, events: Sequence[Event]) -> None:
-        """Store a new order whole or not at all; raises `KeyUsed` or `orders.model.NumberTaken`."""
+    def add(
+        self, order: Order, revision: Revision, key: Key, events: Sequence[Event], window: Window | None = None
+    ) -> None:
+        """Store a new order whole or not at all, and count it in its buyer's window.
+
+        Raises `KeyUsed`, `orders.model.NumberTaken` or `WindowFull`, in this order where several hold.
+        """
         ...
 
     def key_used(self, key: Key) -> KeyUsed | None:

@@ -30,6 +30,8 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "DATA_KEY_ARN": data_key,
         "MAC_KEY_ARN": mac_key,
         "OPEN_SECONDS": "3600",
+        "PACE_ORDERS": "3",
+        "PACE_SECONDS": "3600",
         "DISPATCH_SECONDS": "3600",
         "SILENCE_SECONDS": "3600",
         "ACCEPTANCE_SECONDS": "3600",
@@ -185,3 +187,17 @@ def test_the_screening_task_hands_on_what_to_reserve(deployed: None) -> None:
     request = tasks.screen({"order_id": number, "started_at": "2026-11-23T12:00:00Z"}, None)
     assert request["lines"] == [{"line": 1, "sku": "85123A", "quantity": 6, "merchant_id": "mer_hearts"}]
     json.dumps(request)
+
+
+def test_a_buyer_who_places_too_many_orders_is_told_when_to_go_on(
+    deployed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACE_SECONDS", str(10**9))  # until 2033: no window ends meanwhile
+    placed = [place(key=f"key-{n}")[0] for n in range(3)]
+    status, problem, headers = place(key="key-3")
+    assert placed == [202] * 3
+    assert (status, problem["type"]) == (429, "/problems/too-many-orders")
+    assert int(headers["Retry-After"]) > 0
+    assert headers["Content-Type"] == "application/problem+json"
+    assert place(key="key-2")[0] == 202, "the same order again"
+    assert place("cus-2", key="key-3")[0] == 202

@@ -14,7 +14,7 @@ from commerce.dynamo import Table, dump
 from commerce.events import OrderDelivered, OrderPlaced
 from orders import model
 from orders.model import Line, NoSuchOrder, NumberTaken, Order, Revision, Shipment, Stage, Status, Wait, Windows, charge
-from orders.service.ports import Changed, Key, KeyUsed
+from orders.service.ports import Changed, Key, KeyUsed, Window, WindowFull
 from orders.store import DynamoOrders
 from tests.integration.conftest import make_table
 from tests.unit.orders.fakes import NOW, offer
@@ -206,3 +206,24 @@ def test_waits_and_offers(store: DynamoOrders) -> None:
     store.put(old)
     assert store.find(["85123A", "nothing"], "GBP") == {"85123A": new}
     assert store.find(["85123A"], "CNY") == {}
+
+
+def test_a_window_takes_so_many_orders_in_the_transaction_that_stores_them(store: DynamoOrders, table: Table) -> None:
+    window = Window(CUSTOMER, NOW, NOW + timedelta(minutes=10), 2)
+    for n in range(2):
+        store.add(order(f"06064G0YZZ4{n}"), revision(), key(f"key-{n}"), [], window)
+    with pytest.raises(WindowFull):
+        store.add(order("06064G0YZZ43"), revision(), key("key-3"), [], window)
+    assert store.key_used(key("key-3")) is None, "nothing of it is stored"
+    with pytest.raises(KeyUsed):
+        store.add(order("06064G0YZZ44"), revision(), key("key-1"), [], window)
+    with pytest.raises(NumberTaken):
+        store.add(order("06064G0YZZ41"), revision(), key("key-4"), [], window)
+    assert table.get((f"PACE#{CUSTOMER}", rfc3339(NOW))) == {
+        "pk": f"PACE#{CUSTOMER}",
+        "sk": rfc3339(NOW),
+        "orders": 2,
+        "ttl": round((NOW + timedelta(minutes=10)).timestamp()),
+    }
+    store.add(order("06064G0YZZ45"), revision(), key("key-5"), [], replace(window, since=window.until))
+    store.add(order("06064G0YZZ46"), revision(), key("key-6"), [], replace(window, buyer="another"))

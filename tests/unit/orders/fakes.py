@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,13 +20,15 @@ from orders.model import (
     NoSuchOrder,
     NumberTaken,
     Order,
+    Pace,
     Revision,
     Stage,
     Wait,
 )
-from orders.service.ports import Changed, Key, KeyUsed, OrderList
+from orders.service.ports import Changed, Key, KeyUsed, OrderList, Window, WindowFull
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+PACE = Pace(1000, timedelta(hours=1))
 
 
 class FakeOrders:
@@ -37,16 +40,23 @@ class FakeOrders:
         self.keys: dict[tuple[str, str], KeyUsed] = {}
         self.waits: dict[tuple[str, Wait], str] = {}
         self.events: list[Event] = []
+        self.placed: Counter[tuple[str, datetime]] = Counter()
         self.saves = 0
         self.interfere: list[Any] = []
         self.erasures: dict[str, Erasure] = {}
         self.interfere_with_erasing: list[Any] = []
 
-    def add(self, order: Order, revision: Revision, key: Key, events: Sequence[Event]) -> None:
+    def add(
+        self, order: Order, revision: Revision, key: Key, events: Sequence[Event], window: Window | None = None
+    ) -> None:
         if (key.scope, key.key) in self.keys:
             raise self.keys[key.scope, key.key]
         if order.order_id in self.headers:
             raise NumberTaken()
+        if window is not None:
+            if self.placed[window.buyer, window.since] >= window.orders:
+                raise WindowFull
+            self.placed[window.buyer, window.since] += 1
         self.keys[key.scope, key.key] = KeyUsed(order.order_id, key.digest)
         self.headers[order.order_id] = order
         self.revisions[order.order_id, revision.number] = revision

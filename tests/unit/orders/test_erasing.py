@@ -20,7 +20,7 @@ from orders.contract import PlaceOrder
 from orders.model import Erasure, ErasureState, NoSuchOrder, Order, Status, needs_person
 from orders.service import erasing, lifecycle, placing, reading
 from orders.service.ports import Changed
-from tests.unit.orders.fakes import NOW, FakeOffers, FakeOrders, FakeTombstones, FakeVault, body, clock, offer
+from tests.unit.orders.fakes import NOW, PACE, FakeOffers, FakeOrders, FakeTombstones, FakeVault, body, clock, offer
 
 pytestmark = pytest.mark.unit
 
@@ -34,7 +34,7 @@ class World:
         self.orders, self.vault, self.clock = FakeOrders(), FakeVault(), clock()
         self.tombstones = FakeTombstones(self.vault)
         self.desk = erasing.Desk(self.orders, self.tombstones, self.vault, self.clock)
-        self.shop = placing.Desk(self.orders, FakeOffers(offer()), self.vault, self.clock, timedelta(days=1))
+        self.shop = placing.Desk(self.orders, FakeOffers(offer()), self.vault, self.clock, timedelta(days=1), PACE)
 
     def place(self, buyer: str = "cus-1", key: str = "key-1") -> str:
         return placing.place(PlaceOrder(**body()), buyer, key, self.shop).order_id

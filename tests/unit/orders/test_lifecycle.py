@@ -41,7 +41,7 @@ from orders.model import TERMINAL, TRANSITIONS, Order, Status, Wait, Windows
 from orders.service import lifecycle
 from orders.service.placing import Desk, place
 from orders.service.ports import Overtaken
-from tests.unit.orders.fakes import NOW, FakeOffers, FakeOrders, FakeRuns, FakeVault, body, clock, offer
+from tests.unit.orders.fakes import NOW, PACE, FakeOffers, FakeOrders, FakeRuns, FakeVault, body, clock, offer
 
 WINDOWS = Windows(timedelta(days=10), timedelta(days=7), timedelta(minutes=15))
 AT = rfc3339(NOW)
@@ -52,7 +52,7 @@ class World:
 
     def __init__(self) -> None:
         self.orders, self.runs, self.clock = FakeOrders(), FakeRuns(), clock()
-        desk = Desk(self.orders, FakeOffers(offer()), FakeVault(), self.clock, timedelta(days=1))
+        desk = Desk(self.orders, FakeOffers(offer()), FakeVault(), self.clock, timedelta(days=1), PACE)
         self.id = place(PlaceOrder(**body()), "cus-1", "key-1", desk).order_id
         self.fulfilments = [
             Fulfilment(
@@ -436,7 +436,7 @@ def test_a_change_that_is_overtaken_reads_again_and_in_the_end_is_loud(world: Wo
 
 def test_a_guest_order_is_claimed_with_its_token_and_once() -> None:
     orders, when = FakeOrders(), FixedClock(NOW)
-    desk = Desk(orders, FakeOffers(offer()), FakeVault(), when, timedelta(days=1))
+    desk = Desk(orders, FakeOffers(offer()), FakeVault(), when, timedelta(days=1), PACE)
     order = place(PlaceOrder(**body()), "", "key-1", desk)
     claims = OrderClaims(order.order_id, order.buyer, order.total, order.currency, order.locale)
     assert lifecycle.claim(order.order_id, claims, "cus-9", orders, when).customer_id == "cus-9"

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from commerce.clock import FixedClock
 from commerce.events import OrderPlaced, Price
 from commerce.http import field_errors
 from orders.contract import PlaceOrder
-from orders.model import MOST_PIECES, IdempotencyConflict, NumberTaken, OrderRefused, Status, charge
+from orders.model import (
+    MOST_PIECES,
+    IdempotencyConflict,
+    NumberTaken,
+    OrderRefused,
+    Pace,
+    Status,
+    TooManyOrders,
+    charge,
+)
 from orders.service.placing import Desk, place, price_of
-from tests.unit.orders.fakes import NOW, FakeOffers, FakeOrders, FakeVault, body, clock, offer
+from tests.unit.orders.fakes import NOW, PACE, FakeOffers, FakeOrders, FakeVault, body, clock, offer
 
 
 class Counter:
@@ -29,7 +43,7 @@ class Counter:
 @pytest.fixture
 def desk() -> Desk:
     offers = FakeOffers(offer(), offer("71053", 339), offer("22423", 1095, listed=False))
-    return Desk(FakeOrders(), offers, FakeVault(), clock(), timedelta(days=1))
+    return Desk(FakeOrders(), offers, FakeVault(), clock(), timedelta(days=1), PACE)
 
 
 def fields(error: OrderRefused) -> dict[str, str]:
@@ -79,7 +93,7 @@ def test_two_requests_with_one_key_at_once_make_one_order(desk: Desk) -> None:
         def key_used(self, key: object) -> None:
             return None
 
-    raced = Desk(Blind(), desk.offers, desk.vault, desk.clock, desk.window)
+    raced = Desk(Blind(), desk.offers, desk.vault, desk.clock, desk.window, PACE)
     first = place(PlaceOrder(**body()), "cus-1", "key-1", raced)
     assert place(PlaceOrder(**body()), "cus-1", "key-1", raced).order_id == first.order_id
     with pytest.raises(IdempotencyConflict):
@@ -88,10 +102,10 @@ def test_two_requests_with_one_key_at_once_make_one_order(desk: Desk) -> None:
 
 def test_a_number_drawn_twice_is_minted_again(desk: Desk) -> None:
     drawn = Counter("06064G0YZZ40", "06064G0YZZ40", "0606TTTTTTT0")
-    twice = Desk(desk.orders, desk.offers, desk.vault, desk.clock, desk.window, drawn)
+    twice = Desk(desk.orders, desk.offers, desk.vault, desk.clock, desk.window, PACE, drawn)
     place(PlaceOrder(**body()), "cus-1", "key-1", twice)
     assert place(PlaceOrder(**body()), "cus-1", "key-2", twice).order_id == "0606TTTTTTT0"
-    always = Desk(desk.orders, desk.offers, desk.vault, desk.clock, desk.window, lambda _: "06064G0YZZ40")
+    always = Desk(desk.orders, desk.offers, desk.vault, desk.clock, desk.window, PACE, lambda _: "06064G0YZZ40")
     with pytest.raises(NumberTaken):
         place(PlaceOrder(**body()), "cus-1", "key-3", always)
 
@@ -210,3 +224,58 @@ def test_price_of_takes_the_list_named_and_its_quantity_break() -> None:
 def test_charges_sum_and_tax_rounds_half_to_even(item: int, rate: int, inclusive: bool, tax: int, total: int) -> None:
     charges = charge(1, item, rate, tax_inclusive=inclusive)
     assert (charges.tax, charges.total) == (tax, total)
+
+
+# ---- how many orders a buyer may place -----------------------------------------------------------------------------
+
+
+def paced(desk: Desk, at: datetime = NOW) -> Desk:
+    return replace(desk, pace=Pace(3, timedelta(minutes=10)), clock=FixedClock(at))
+
+
+def test_a_buyer_s_window_is_full_at_its_bound_and_says_when_the_next_begins(desk: Desk) -> None:
+    early = paced(desk, NOW + timedelta(minutes=7, milliseconds=1))
+    for n in range(3):
+        place(PlaceOrder(**body()), "cus-1", f"key-{n}", early)
+    with pytest.raises(TooManyOrders) as refused:
+        place(PlaceOrder(**body()), "cus-1", "key-3", early)
+    assert (refused.value.status, refused.value.headers()) == (429, {"Retry-After": "180"})
+    assert isinstance(desk.orders, FakeOrders)
+    assert len(desk.orders.headers) == len(desk.orders.told(OrderPlaced)) == 3
+    place(PlaceOrder(**body()), "cus-2", "key-3", early)
+    place(PlaceOrder(**body()), "cus-1", "key-3", paced(desk, NOW + timedelta(minutes=10)))
+
+
+def test_the_same_key_is_the_same_order_though_the_window_is_full(desk: Desk) -> None:
+    orders = [place(PlaceOrder(**body()), "cus-1", f"key-{n}", paced(desk)) for n in range(3)]
+    again = [place(PlaceOrder(**body()), "cus-1", f"key-{n}", paced(desk)) for n in range(3)]
+    assert [one.order_id for one in again] == [one.order_id for one in orders]
+
+
+def test_a_refused_order_does_not_count(desk: Desk) -> None:
+    for n in range(9):
+        with pytest.raises(OrderRefused):
+            place(PlaceOrder(**body(("85123A", 6, 1))), "cus-1", f"bad-{n}", paced(desk))
+    for n in range(3):
+        place(PlaceOrder(**body()), "cus-1", f"key-{n}", paced(desk))
+
+
+def test_a_guest_is_counted_by_his_mail_address_of_which_the_count_says_nothing(desk: Desk) -> None:
+    def order(address: str, key: str) -> None:
+        place(PlaceOrder(**body(contact={"name": "Gast", "email": address})), "", key, paced(desk))
+
+    for n in range(3):
+        order(("ada@example.com", "Ada@Example.com", "ADA@EXAMPLE.COM")[n], f"key-{n}")
+    with pytest.raises(TooManyOrders):
+        order("ada@example.com", "key-3")
+    order("grace@example.com", "key-4")
+    assert isinstance(desk.orders, FakeOrders)
+    assert all(re.fullmatch(r"guest-[0-9a-f]{5}", buyer) for buyer, _ in desk.orders.placed)
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)), st.integers(1, 10**6))
+def test_windows_follow_one_another(moment: datetime, seconds: int) -> None:
+    now, pace = moment.replace(tzinfo=UTC), Pace(1, timedelta(seconds=seconds))
+    since = pace.since(now)
+    assert since <= now < since + pace.window
+    assert pace.since(since) == pace.since(since + pace.window - timedelta(microseconds=1)) == since

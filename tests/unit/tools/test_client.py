@@ -39,12 +39,13 @@ def test_an_answer_of_the_gateway_itself_is_a_refusal_without_a_problem() -> Non
     assert caught.value.fields == ()
 
 
-def test_a_busy_platform_is_asked_again_with_the_same_key() -> None:
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_busy_platform_is_asked_again_with_the_same_key(status: int) -> None:
     keys = []
 
     def busy_once(request: httpx.Request) -> httpx.Response:
         keys.append(request.headers["idempotency-key"])
-        return httpx.Response(503 if len(keys) == 1 else 200, json={}, headers={"Retry-After": "0"})
+        return httpx.Response(status if len(keys) == 1 else 200, json={}, headers={"Retry-After": "0"})
 
     assert api(busy_once).ask("POST", "/orders", {}, key="k") == {}
     assert keys == ["k", "k"]

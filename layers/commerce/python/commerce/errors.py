@@ -128,6 +128,27 @@ class TooLarge(CommerceError):
     title = "The request is too large"
 
 
+class TooMany(CommerceError):
+    """The caller does this too often; the same call may go through later.
+
+    Parameters
+    ----------
+    seconds
+        From now until it may.
+    """
+
+    status = 429
+    slug = "too-many"
+    title = "Too often; try again later"
+
+    def __init__(self, detail: str = "", *, seconds: int = 1) -> None:
+        super().__init__(detail)
+        self.seconds = seconds
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.seconds)}
+
+
 class Unavailable(CommerceError):
     """Something that the platform leans on does not answer now; try again."""
 

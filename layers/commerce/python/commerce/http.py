@@ -17,9 +17,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from commerce import telemetry
+from commerce import origin, telemetry
 from commerce.access import ROUTES
 from commerce.errors import CommerceError, FieldError, Forbidden, Invalid, Malformed, TooLarge, Unauthenticated
+from commerce.limits import (
+    DEEPEST_JSON,
+    LARGEST_BODY,
+    LONGEST_CURSOR,
+    LONGEST_KEY,
+    LONGEST_PARAMETER,
+    MOST_A_PAGE,
+    USUAL_PAGE,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
@@ -28,10 +37,7 @@ T = TypeVar("T", bound=BaseModel)
 Answer = tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
 Use = Callable[["Request"], Answer]
 
-LARGEST_BODY = 256 * 1024
-"""Bytes; the largest real order (704 lines) takes about 60 KB."""
-
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEY = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}")
 
 _MEMBERS = frozenset({"str", "list[str]"})
 """What pydantic calls the members of a union in an error's location; no field has such a name."""
@@ -95,13 +101,25 @@ class Request:
 
     @property
     def path(self) -> Mapping[str, str]:
-        """Path parameters, URL-decoded by the gateway."""
-        return self._event.get("pathParameters") or {}
+        """Path parameters, URL-decoded by the gateway.
+
+        Raises
+        ------
+        Malformed
+            One is longer than any name of ours.
+        """
+        return _short(self._event.get("pathParameters") or {})
 
     @property
     def query(self) -> Mapping[str, str]:
-        """Query parameters; a repeated one has its values joined by commas."""
-        return self._event.get("queryStringParameters") or {}
+        """Query parameters; a repeated one has its values joined by commas.
+
+        Raises
+        ------
+        Malformed
+            One is longer than any value of ours.
+        """
+        return _short(self._event.get("queryStringParameters") or {})
 
     def header(self, name: str) -> str | None:
         """Return a header, whatever the case of its name."""
@@ -118,12 +136,20 @@ class Request:
         Raises
         ------
         TooLarge
-            It is longer than `LARGEST_BODY`.
+            It is longer than `commerce.limits.LARGEST_BODY`; it is not decoded then.
+        Malformed
+            It is said to be base64, and is not.
         """
         text = self._event.get("body") or ""
-        raw = base64.b64decode(text) if self._event.get("isBase64Encoded") else text.encode()
+        encoded = bool(self._event.get("isBase64Encoded"))
+        if len(text) > (-(-LARGEST_BODY // 3) * 4 if encoded else LARGEST_BODY):
+            raise _too_large()
+        try:
+            raw = base64.b64decode(text) if encoded else text.encode()
+        except ValueError as error:  # also of a character that is half of one
+            raise Malformed("the body cannot be decoded") from error
         if len(raw) > LARGEST_BODY:
-            raise TooLarge(f"at most {LARGEST_BODY} bytes")
+            raise _too_large()
         return raw
 
     def body(self, model: type[T]) -> T:
@@ -132,16 +158,18 @@ class Request:
         Raises
         ------
         Malformed
-            It is not a JSON object.
+            It is not a JSON object, or nested deeper than `commerce.limits.DEEPEST_JSON`.
         Invalid
             A field is missing or wrong; the error names each.
         """
         try:
-            data = json.loads(self.raw_body)
+            data = json.loads(self.raw_body, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             raise Malformed("the body is not JSON") from error
         if not isinstance(data, dict):
             raise Malformed("the body is not a JSON object")
+        if _deeper(data, DEEPEST_JSON):
+            raise Malformed(fields=[FieldError("body", "too-deep", f"at most {DEEPEST_JSON} levels")])
         try:
             return model.model_validate(data)
         except ValidationError as error:
@@ -176,7 +204,8 @@ class Request:
         if key is None:
             raise IdempotencyKeyMissing
         if not _KEY.fullmatch(key):
-            raise Malformed("Idempotency-Key takes 1 to 255 visible ASCII characters")
+            message = f"takes 1 to {LONGEST_KEY} visible ASCII characters"
+            raise Malformed(fields=[FieldError("Idempotency-Key", "out-of-range", message)])
         return key
 
 
@@ -225,6 +254,12 @@ def serve(event: Mapping[str, Any], routes: Mapping[str, Use]) -> dict[str, Any]
     return {"statusCode": status, "headers": dict(headers), "body": text or "", "isBase64Encoded": False}
 
 
+def refusal(error: CommerceError) -> dict[str, Any]:
+    """Return the answer to a call that is refused before any of `Api` or `serve` is at work."""
+    headers = {**error.headers(), "Content-Type": "application/problem+json"}
+    return {"statusCode": error.status, "headers": headers, "body": json.dumps(error.problem())}
+
+
 def respond(key: str, use: Use, event: Mapping[str, Any]) -> tuple[int, Mapping[str, str], str | None]:
     """Let the caller in or not, run the use case, and translate its answer or its error.
 
@@ -234,6 +269,7 @@ def respond(key: str, use: Use, event: Mapping[str, Any]) -> tuple[int, Mapping[
         Status, headers and body; a `CommerceError` is a problem by its type, anything else a logged 500.
     """
     try:
+        origin.check(event)
         request = Request(event)
         authorise(key, request.caller)
         answer = use(request)
@@ -284,6 +320,35 @@ def field_errors(error: ValidationError) -> list[FieldError]:
     return [one for one in found if not any(other.field.startswith(f"{one.field}.") for other in found)]
 
 
+def _short(parameters: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in parameters.items():
+        most = LONGEST_CURSOR if name == "cursor" else LONGEST_PARAMETER
+        if len(value) > most:
+            raise Malformed(fields=[FieldError(name[:LONGEST_PARAMETER], "too-long", f"at most {most} characters")])
+    return parameters
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(fields=[FieldError("body", "too-long", f"at most {LARGEST_BODY} bytes")])
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _deeper(data: object, most: int) -> bool:
+    """Return whether lists and objects stand inside one another more than ``most`` levels deep."""
+    level: list[object] = [data]
+    for _ in range(most):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return any(isinstance(one, dict | list) for one in level)
+
+
 def _field(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location if part not in _MEMBERS) or "body"
 
@@ -323,7 +388,7 @@ def read_cursor(text: str | None, partition: str = "pk", scope: str | None = Non
     return dict(position)
 
 
-def page_size(query: Mapping[str, str], most: int = 100, usual: int = 25) -> int:
+def page_size(query: Mapping[str, str], most: int = MOST_A_PAGE, usual: int = USUAL_PAGE) -> int:
     """Return the query parameter ``limit``, between 1 and ``most``.
 
     Raises

@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from commerce.errors import Unauthenticated
+from commerce.limits import LONGEST_TOKEN
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 _MAC: Literal["HMAC_SHA_256"] = "HMAC_SHA_256"
-_LONGEST = 1024
 _MAC_BYTES = 32
 
 
@@ -85,7 +85,7 @@ class TokenSigner:
             It is malformed, or its MAC is not ours.
         """
         head, _, mac = token.rpartition(".")
-        if len(token) > _LONGEST or not head.startswith("v1."):
+        if len(token) > LONGEST_TOKEN or not head.startswith("v1."):
             raise BadToken
         try:
             found, text = _unb64(mac), _unb64(head.removeprefix("v1."))
