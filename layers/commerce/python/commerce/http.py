@@ -1,28 +1,25 @@
 """HTTP entry of every context: the routes of one function, their callers, and problems by type.
 
 A context's ``api.py`` builds one `Api` and registers its routes; a handler parses with `body`, calls
-one use case and returns what it says. Powertools' resolver does the routing; validation is done with
-the context's own pydantic models, because the resolver's own costs a cold start twice as much.
+one use case and returns what it says. The gateway has done the routing; validation is done with the
+context's own pydantic models.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from commerce import telemetry
 from commerce.access import ROUTES
 from commerce.errors import CommerceError, FieldError, Forbidden, Invalid, Malformed, TooLarge, Unauthenticated
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.event_handler import Response
+from commerce.strict import read_json
 
 T = TypeVar("T", bound=BaseModel)
 Answer = tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
@@ -30,6 +27,9 @@ Use = Callable[["Request"], Answer]
 
 LARGEST_BODY = 256 * 1024
 """Bytes; the largest real order (704 lines) takes about 60 KB."""
+
+MOST_TOLD = 100
+"""Fields at fault that an answer names: a body has room for tens of thousands, and each is compared with each."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -76,6 +76,8 @@ class Operation:
         Query parameter -> description.
     headers
         Request header -> (description, required).
+    refused
+        Statuses that it refuses with besides those that follow from its method, path and callers.
     """
 
     summary: str
@@ -84,6 +86,7 @@ class Operation:
     status: int = 200
     query: Mapping[str, str] | None = None
     headers: Mapping[str, tuple[str, bool]] | None = None
+    refused: tuple[int, ...] = ()
 
 
 class Request:
@@ -95,13 +98,25 @@ class Request:
 
     @property
     def path(self) -> Mapping[str, str]:
-        """Path parameters, URL-decoded by the gateway."""
-        return self._event.get("pathParameters") or {}
+        """Path parameters, URL-decoded by the gateway.
+
+        Raises
+        ------
+        Malformed
+            One has control characters or is no text.
+        """
+        return _printable(self._event.get("pathParameters") or {})
 
     @property
     def query(self) -> Mapping[str, str]:
-        """Query parameters; a repeated one has its values joined by commas."""
-        return self._event.get("queryStringParameters") or {}
+        """Query parameters; a repeated one has its values joined by commas.
+
+        Raises
+        ------
+        Malformed
+            One has control characters or is no text.
+        """
+        return _printable(self._event.get("queryStringParameters") or {})
 
     def header(self, name: str) -> str | None:
         """Return a header, whatever the case of its name."""
@@ -119,9 +134,14 @@ class Request:
         ------
         TooLarge
             It is longer than `LARGEST_BODY`.
+        Malformed
+            The gateway handed over neither text nor base64.
         """
         text = self._event.get("body") or ""
-        raw = base64.b64decode(text) if self._event.get("isBase64Encoded") else text.encode()
+        try:
+            raw = base64.b64decode(text, validate=True) if self._event.get("isBase64Encoded") else text.encode()
+        except ValueError as error:
+            raise Malformed("the body cannot be read") from error
         if len(raw) > LARGEST_BODY:
             raise TooLarge(f"at most {LARGEST_BODY} bytes")
         return raw
@@ -137,8 +157,8 @@ class Request:
             A field is missing or wrong; the error names each.
         """
         try:
-            data = json.loads(self.raw_body)
-        except (ValueError, RecursionError) as error:
+            data = read_json(self.raw_body)
+        except ValueError as error:
             raise Malformed("the body is not JSON") from error
         if not isinstance(data, dict):
             raise Malformed("the body is not a JSON object")
@@ -190,35 +210,25 @@ class Api:
     """
 
     def __init__(self, function: str) -> None:
-        from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
-
         self._function = function
-        self._resolver = APIGatewayHttpResolver()
+        self._routes: dict[str, Use] = {}
 
     def route(self, key: str, use: Use) -> None:
         """Serve route ``key`` (``POST /orders``) by ``use``, which returns status, body and headers."""
         if ROUTES[key].function != self._function:
             raise ValueError(f"{key} belongs to {ROUTES[key].function}")
-        method, path = key.split(" ", 1)
-
-        def run(**_: str) -> Response[str]:
-            from aws_lambda_powertools.event_handler import Response
-
-            status, headers, text = respond(key, use, self._resolver.current_event.raw_event)
-            return Response(status_code=status, headers=dict(headers), body=text)
-
-        self._resolver.route(re.sub(r"{(\w+)}", r"<\1>", path), method=method)(run)
+        self._routes[key] = use
 
     def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one call of the HTTP API (payload format 2.0)."""
-        return self._resolver.resolve(event, context)
+        return serve(event, self._routes)
 
 
 def serve(event: Mapping[str, Any], routes: Mapping[str, Use]) -> dict[str, Any]:
-    """Answer one call without a resolver, for a function whose start must be quick.
+    """Answer one call by the route that the gateway has matched: its ``routeKey`` is one of the route table's.
 
-    The gateway has matched the route already: its ``routeKey`` is one of the route table's. Powertools'
-    resolver alone is a quarter of what the intake may import (`tools.bench`).
+    No second router reads the path: it could take another route than the one whose callers the gateway let in, or
+    none (`docs/decisions/2026-11-25-hostile-input.md`).
     """
     key = event["requestContext"]["routeKey"]
     status, headers, text = respond(key, routes[key], event)
@@ -275,11 +285,11 @@ def field_errors(error: ValidationError) -> list[FieldError]:
     """Return pydantic's errors as the platform's, with dotted field names.
 
     Of a value that fits no member of a union only the nearest miss is told: a list of texts with a number in it is
-    wrong at the number, and not because it is no text.
+    wrong at the number, and not because it is no text. After `MOST_TOLD` it is enough.
     """
     found = [
         FieldError(_field(one["loc"]), _code(one["type"]), one["msg"])
-        for one in error.errors(include_url=False, include_input=False, include_context=False)
+        for one in error.errors(include_url=False, include_input=False, include_context=False)[:MOST_TOLD]
     ]
     return [one for one in found if not any(other.field.startswith(f"{one.field}.") for other in found)]
 
@@ -314,8 +324,8 @@ def read_cursor(text: str | None, partition: str = "pk", scope: str | None = Non
         return None
     try:
         padded = text + "=" * (-len(text) % 4)
-        position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError) as error:
+        position = read_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except ValueError as error:
         raise Malformed("the cursor is not one of ours") from error
     flat = isinstance(position, dict) and position and all(isinstance(one, str) for one in position.values())
     if not flat or (scope is not None and position.get(partition) != scope):
@@ -344,6 +354,14 @@ def with_etag(request: Request, version: object, body: Any) -> Answer:
     if tag in [one.strip().removeprefix("W/") for one in given.split(",")]:
         return 304, None, {"ETag": tag}
     return 200, body, {"ETag": tag, "Cache-Control": "private, no-cache"}
+
+
+def _printable(parameters: Mapping[str, str]) -> Mapping[str, str]:
+    # Names and ids go into keys of items, which take no lone surrogates; none has control characters.
+    for name, value in parameters.items():
+        if not value.isprintable():
+            raise Malformed(f"{name} has characters that cannot be printed")
+    return parameters
 
 
 def _groups(claims: Mapping[str, Any]) -> frozenset[str]:
