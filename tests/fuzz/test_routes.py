@@ -14,6 +14,8 @@ from jsonschema import Draft202012Validator
 
 from commerce.access import GROUPS, ROUTES
 from commerce.clock import rfc3339
+from inventory import service
+from inventory.model import StockUnknown, SweepIncomplete
 from tests.fuzz.hostile import ENCODED, bounded, each_mutation, hostile_texts, mutated, texts_of
 from tests.fuzz.stage import Outcome, Stage, request
 from tools.sim.actors import Placed
@@ -206,7 +208,7 @@ def test_each_place_of_a_body_takes_what_it_should_and_nothing_else(stage: Stage
 def test_whatever_is_sent_gets_a_documented_answer(stage: Stage, route: str) -> None:
     seen: set[int] = set()
 
-    @bounded(120 if route in bodies(stage) else 50)
+    @bounded(60 if route in bodies(stage) else 30)
     @given(calls(stage, route))
     def sent(call: dict[str, Any]) -> None:
         function, event = request(route, **call)
@@ -216,3 +218,21 @@ def test_whatever_is_sent_gets_a_documented_answer(stage: Stage, route: str) -> 
 
     sent()
     assert seen & {200, 201, 202} or route in ONLY_REFUSED, f"only refused: {seen}"
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [(KeyError("x"), "unknown error"), (StockUnknown("x"), "404 after"), (SweepIncomplete("x"), "request failed")],
+)
+def test_what_is_planted_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch, raised: Exception, told: str) -> None:
+    """A use case that books and then fails, by an error that is known or not."""
+    route, adjust = "POST /stock/{sku}/adjustments", service.adjust
+
+    def broken(*arguments: Any) -> None:
+        adjust(*arguments)
+        raise raised
+
+    call = right(stage, route, stage.placed[0], json.dumps(bodies(stage)[route]))
+    assert wrong(route, stage.invoke(*request(route, **call))) == []
+    monkeypatch.setattr(service, "adjust", broken)
+    assert told in str(wrong(route, stage.invoke(*request(route, **call))))
