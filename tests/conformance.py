@@ -7,6 +7,8 @@ a document, somewhere to send to, and who there is.
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
+from schemathesis.core import NOT_SET
 from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
@@ -41,11 +44,14 @@ class Known:
     ----------
     values
         Name of a path or query parameter, or of a field anywhere in a body -> values to put there.
+    query
+        Query parameters that the route needs.
     body
         A body that the route takes.
     """
 
     values: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
 
 
@@ -76,7 +82,7 @@ class Conformance:
         Parameters
         ----------
         callers
-            Headers that say who calls; each is drawn about as often.
+            Headers that say who calls; each is drawn about as often. The first makes a call that is in order.
         examples
             Calls in the document's terms, and as many against them.
         random
@@ -89,6 +95,14 @@ class Conformance:
         """
         method, path = route.split(" ", 1)
         operation = self._schema[path][method]
+        right = operation.Case(
+            path_parameters={name: known.values[name][0] for name in re.findall(r"{(\w+)}", path)},
+            query=dict(known.query),
+            headers={"Idempotency-Key": str(uuid.uuid4())},
+            body=NOT_SET if known.body is None else known.body,
+            media_type=None if known.body is None else "application/json",
+        )
+        self._send(route, right, callers[0])
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             bounded = settings(
                 max_examples=examples,
@@ -117,6 +131,9 @@ class Conformance:
             case.body = known.body
         elif isinstance(case.body, dict | list):
             case.body = _with(case.body, known.values, dice)
+        self._send(route, case, caller)
+
+    def _send(self, route: str, case: Any, caller: Headers) -> None:
         asked = requests.Request(**_arguments(case, str(self._http.base_url), caller)).prepare()
         content = asked.body.encode() if isinstance(asked.body, str) else asked.body
         answer = self._http.request(asked.method or "", asked.url or "", headers=dict(asked.headers), content=content)

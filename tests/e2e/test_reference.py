@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,13 +27,26 @@ OPEN_DLQ = "orders-offers-dlq"
 
 @dataclass(frozen=True)
 class There:
-    """What there is for calls to be about: two orders, one of them a guest's, and what belongs to them."""
+    """What there is for calls to be about: orders of a customer and of guests, and what belongs to them.
+
+    Attributes
+    ----------
+    orders
+        ``paid``, ``new`` and ``short`` (they wait for stock) -> the customer's and a guest's.
+    """
 
     buyer: Headers
-    order: PlacedOrder
-    guest: PlacedOrder
+    orders: Mapping[str, tuple[PlacedOrder, PlacedOrder]]
     goods: Goods
-    values: dict[str, list[Any]]
+    values: Mapping[str, list[Any]]
+
+    def order(self, route: str) -> PlacedOrder:
+        """Return the order that calls of a route are about."""
+        end = route.rpartition("/")[2]
+        kind = {"POST cancel": "new", "POST claim": "short", "POST payments": "short"}.get(
+            f"{route.split()[0]} {end}", "paid"
+        )
+        return self.orders[kind]["/guest" in route or end == "claim"]
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +58,14 @@ def conformance(platform: Platform) -> Conformance:
 def there(platform: Platform) -> Iterator[There]:
     shop = Shop(platform)
     person = platform.customer()
-    (goods,) = shop.goods({GB: 10_000})
-    order, guest = shop.place((goods, 1), buyer=person), shop.guest((goods, 1))
-    for one in (order, guest):
+    (goods, short) = shop.goods({GB: 10_000}, {GB: 1})
+    wants = {"paid": (goods, 1), "new": (goods, 1), "short": (short, 5)}
+    orders = {kind: (shop.place(want, buyer=person), shop.guest(want)) for kind, want in wants.items()}
+    for one in orders["paid"]:
         shop.pay(one)
-    (slip,), (another,) = shop.slips(order), shop.slips(guest)
-    (short,) = shop.goods({GB: 1})
-    waiting = shop.place((short, 5), buyer=person)
-    shop.wait(waiting, "awaiting_stock")
+    slips = [slip["id"] for one in orders["paid"] for slip in shop.slips(one)]
+    for one in orders["short"]:
+        shop.wait(one, "awaiting_stock")
     merchant = platform.staff["merchant"]
     replenishments = until(
         lambda: merchant.ask("GET", "/replenishments", query={"limit": "100"})["replenishments"],
@@ -70,13 +83,13 @@ def there(platform: Platform) -> Iterator[There]:
         "name": [OPEN_DLQ],
         "currency": ["GBP"],
         "merchant_id": [platform.merchant],
-        "slips": [slip["id"], another["id"]],
+        "slips": slips,
         "replenishments": [one["replenishment_id"] for one in replenishments if one["sku"] == short.sku],
         "notices": [one["id"] for one in notices],
         "catalog": [f"fuzz-{platform.run}"],
     }
-    yield There(bearer(person.api.token), order, guest, goods, values)
-    for one in (order, guest, waiting):
+    yield There(bearer(person.api.token), orders, goods, values)
+    for one in (one for both in orders.values() for one in both):
         one.api.send("POST", f"{one.path}/cancel", key=new_key())
 
 
@@ -86,21 +99,21 @@ def bearer(token: str) -> dict[str, str]:
 
 def callers(platform: Platform, there: There, route: str) -> list[Headers]:
     """Return who calls: each group that the route takes (the buyer more often), one that it does not, and nobody."""
-    of = ROUTES[route]
+    of, order = ROUTES[route], there.order(route)
     if not of.signed_in:
-        token = {"Order-Token": there.guest.token}
-        return [token, token, {"Order-Token": there.order.token}, {"Order-Token": "v1.e30.e30"}, {}]
+        token = {"Order-Token": order.token}
+        return [token, token, {"Order-Token": there.orders["paid"][0].token}, {"Order-Token": "v1.e30.e30"}, {}]
     right = [bearer(platform.staff[group].token) for group in sorted(of.groups - {"customer"})]
-    buyers = [there.buyer] * 3 if "customer" in of.groups else []
-    claimed = [{**there.buyer, "Order-Token": there.guest.token}] if route.endswith("/claim") else []
+    buyer = {**there.buyer, "Order-Token": order.token} if route.endswith("/claim") else there.buyer
+    buyers = [buyer] * 3 if "customer" in of.groups else []
     wrong = next(group for group in GROUPS if group not in of.groups)
-    return [*right * 2, *buyers, *claimed, bearer(platform.staff[wrong].token), bearer("nonsense"), {}]
+    return [*buyers, *right * 2, bearer(platform.staff[wrong].token), bearer("nonsense"), {}]
 
 
 def known(platform: Platform, there: There, route: str) -> Known:
     """Return real values for a route's parameters and fields, and a body that it takes."""
     now = datetime.now(UTC)
-    order = there.guest if "/guest" in route else there.order
+    order = there.order(route)
     kind = {"/slips": "slips", "/replenishments": "replenishments", "/me": "notices", "/catalog": "catalog"}
     ids = next((there.values[name] for start, name in kind.items() if route.split(" ")[1].startswith(start)), [])
     values = {**there.values, "id": ids, "number": [order.number], "order_token": [order.token]}
@@ -119,13 +132,15 @@ def known(platform: Platform, there: There, route: str) -> Known:
         "PUT /catalog/products": {"products": [product]},
         "PUT /catalog/price-lists/{id}": {
             "currency": "GBP", "valid_from": rfc3339(now + timedelta(days=100)),
-            "valid_until": rfc3339(now + timedelta(days=101)), "entries": [{"sku": there.goods.sku, "unit_price": 1}],
+            "valid_until": rfc3339(now + timedelta(days=101)),
+            "entries": [{"sku": there.goods.sku, "unit_price": 1}],
         },
         "POST /stock/{sku}/adjustments": {"warehouse_id": GB, "delta": 1, "reason": "counted"},
         "POST /stock/receipts": {"warehouse_id": GB, "lines": [{"sku": there.goods.sku, "quantity": 1}]},
         "POST /replenishments/{id}/receipts": {"quantity": 1},
     }  # fmt: skip
-    return Known(values, bodies.get(route))
+    query = {"warehouse": GB} if route == "GET /slips" else {}
+    return Known(values, query, bodies.get(route))
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -144,5 +159,6 @@ def test_not_only_refusals_were_seen(conformance: Conformance) -> None:
         "POST /payments/callbacks/{provider}",
         "POST /orders/{number}/accept",
         "POST /guest/orders/{number}/accept",
+        "POST /ops/queues/{name}/redrive",
     }
     assert set(ROUTES) - never <= good

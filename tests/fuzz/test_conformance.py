@@ -73,7 +73,7 @@ def held(to: App, examples: int = 40) -> Conformance:
     conformance = Conformance(DOCUMENT, httpx.Client(base_url="http://fake.invalid", transport=httpx.MockTransport(to)))
     callers = [{"Authorization": "Bearer good"}, {"Authorization": "Bearer bad"}, {}]
     conformance.check(
-        "PUT /things/{id}", callers, Known({"id": ["known"], "number": [7]}, {"number": 1}), examples, random=False
+        "PUT /things/{id}", callers, Known({"id": ["known"], "number": [7]}, body={"number": 1}), examples, random=False
     )
     return conformance
 
