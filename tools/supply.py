@@ -37,6 +37,8 @@ REASONS: Mapping[str, str] = {
     "tests/unit/tools/test_client.py": "an order token that is made up",
     "tests/unit/tools/test_supply.py": "a key that is planted to be found",
     "tools/bench.py": "access key that reaches no account: the process calls nobody",
+    "tools/cost/deployed.py": "the kind of resource that is counted",
+    "tools/flash/deployed.py": "password of users of a local cloud's own pool",
     "tools/client.py": "any key does for a local cloud",
     "tools/localcloud/recorder.py": "any key does for a local cloud",
     "tools/localcloud/server.py": "any key does for a local cloud",

@@ -78,7 +78,7 @@ def inventory_api(desk: Desk) -> Api:
 
     def shard(request: Request) -> Answer:
         body = request.body(Sharding)
-        key, by, sku = request.idempotency_key, request.caller.subject, request.path["sku"]
+        key, by, sku = request.idempotency_key, request.caller.subject, _sku(request)
         return 201, show_movement(service.shard(desk, key, by, sku, body.warehouse_id, body.shards))
 
     def receive(request: Request) -> Answer:

@@ -114,8 +114,13 @@ def known(platform: Platform, there: There, route: str) -> Known:
     """Return real values for a route's parameters and fields, and a body that it takes."""
     now = datetime.now(UTC)
     order = there.order(route)
-    kind = {"/slips": "slips", "/replenishments": "replenishments", "/me": "notices", "/catalog": "catalog"}
-    ids = next((there.values[name] for start, name in kind.items() if route.split(" ")[1].startswith(start)), [])
+    kind = {
+        "/slips": "slips",
+        "/replenishments": "replenishments",
+        "/me/notifications": "notices",
+        "/catalog": "catalog",
+    }
+    ids = next((there.values[name] for start, name in kind.items() if route.split(" ")[1].startswith(start)), ["none"])
     values = {**there.values, "id": ids, "number": [order.number], "order_token": [order.token]}
     product = {
         "sku": there.goods.sku, "merchant_id": platform.merchant, "title": {"en": "Fuzzed"}, "tax_rate_bp": 2000,
@@ -136,6 +141,7 @@ def known(platform: Platform, there: There, route: str) -> Known:
             "entries": [{"sku": there.goods.sku, "unit_price": 1}],
         },
         "POST /stock/{sku}/adjustments": {"warehouse_id": GB, "delta": 1, "reason": "counted"},
+        "POST /stock/{sku}/shards": {"warehouse_id": GB, "shards": 2},
         "POST /stock/receipts": {"warehouse_id": GB, "lines": [{"sku": there.goods.sku, "quantity": 1}]},
         "POST /replenishments/{id}/receipts": {"quantity": 1},
     }  # fmt: skip

@@ -68,6 +68,7 @@ def bodies(stage: Stage, token: str = "") -> dict[str, Any]:
         },
         "POST /slips/{id}/pack": {"lines": [{"line": 1, "quantity": 1}]},
         "POST /stock/{sku}/adjustments": {"warehouse_id": "GB-DAV", "delta": 3, "reason": "counted"},
+        "POST /stock/{sku}/shards": {"warehouse_id": "GB-DAV", "shards": 4},
         "POST /stock/receipts": {
             "warehouse_id": "GB-DAV", "lines": [{"sku": "PLENTY", "quantity": 5}], "reference": "PO-1",
         },
@@ -81,7 +82,7 @@ def names(stage: Stage, route: str) -> dict[str, list[str]]:
     asked = [one for one in stage.items("inventory") if one["pk"].startswith("REPLENISHMENT#")]
     ids = {
         "/slips": [f"{one['pk'][6:]}-{int(one['sk'][5:])}" for one in shipping if one["sk"].startswith("SLIP#")],
-        "/me": [one["sk"] for one in stage.items("notifications")],
+        "/me/notifications": [one["sk"] for one in stage.items("notifications")],
         "/catalog": ["list"],
         "/replenishments": [f"{one['sku']}_{one['warehouse_id']}_{one['number']}" for one in asked],
     }  # fmt: skip
@@ -110,7 +111,7 @@ def calls(draw: st.DrawFn, stage: Stage, route: str) -> dict[str, Any]:
     call = right(stage, route, order, None if body is None else json.dumps(body))
     for name in call["path"]:
         if name != "number":
-            call["path"][name] = draw(st.sampled_from(known[name]))
+            call["path"][name] = draw(st.sampled_from(known[name] or ["none"]))
         if "path" in spoilt:
             # The gateway hands over decoded text without slashes; an empty one would be another route.
             call["path"][name] = draw(hostile_texts.map(lambda text: text.replace("/", "") or "-"))
@@ -145,7 +146,9 @@ def calls(draw: st.DrawFn, stage: Stage, route: str) -> dict[str, Any]:
 def right(stage: Stage, route: str, order: Placed, body: str | None) -> dict[str, Any]:
     """Return what `request` takes: a call of the route that is in order, by somebody who may make it."""
     parameters = [one["name"] for one in described(route)["parameters"] if one["in"] == "path"]
-    path = {name: order.number if name == "number" else names(stage, route)[name][0] for name in parameters}
+    path = {
+        name: order.number if name == "number" else (names(stage, route)[name] or ["none"])[0] for name in parameters
+    }
     headers = {"content-type": "application/json", "idempotency-key": "fuzz"}
     claims = None
     if ROUTES[route].signed_in:
@@ -217,7 +220,7 @@ def test_whatever_is_sent_gets_a_documented_answer(stage: Stage, route: str) -> 
         seen.add(outcome.result["statusCode"])
 
     sent()
-    assert seen & {200, 201, 202} or route in ONLY_REFUSED, f"only refused: {seen}"
+    assert min(seen) < 300 or route in ONLY_REFUSED, f"only refused: {seen}"
 
 
 @pytest.mark.parametrize(
