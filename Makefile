@@ -9,6 +9,7 @@ ONCE ?=
 SLACK ?= 60
 SEEDS ?= 200
 SKEW ?= 3600
+EXAMPLES ?= 300
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export CDK_DISABLE_VERSION_CHECK := 1
@@ -17,7 +18,7 @@ export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit sim e2e iam nag drill reconcile chaos flash audit cost bench record up down deploy destroy rotate format lock clean
+.PHONY: help setup run test check unit sim e2e iam nag drill reconcile chaos flash fuzz supply audit cost bench record up down deploy destroy rotate format lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -36,6 +37,7 @@ check: setup ## what needs no local cloud: style, types, import rules, templates
 	@ruff format --check .
 	@mypy
 	@lint-imports
+	@$(PYTHON) -m tools.supply secrets sbom licences
 	@pytest tests/infra
 
 unit: setup ## unit, contract and integration tests
@@ -65,6 +67,13 @@ chaos: setup ## real orders on the local cloud under faults: ORDERS=n (200), DOW
 flash: setup ## a flash sale: 10,000 buyers for 1,000 units simulated, 1,000 for 100 on a local cloud; build/flash.json
 	@$(PYTHON) -m tools.flash simulated --buyers 10000 --units 1000
 	@$(CLOUD) during --home .localcloud/flash --stage local -- $(PYTHON) -m tools.flash deployed --buyers 1000 --units 100
+
+fuzz: setup ## hostile input: EXAMPLES=n (300) drawn anew for each route, event and callback, here and on the local cloud
+	@FUZZ_EXAMPLES=$(EXAMPLES) pytest tests/fuzz -n auto
+	@FUZZ_EXAMPLES=$(EXAMPLES) $(CLOUD) during --home .localcloud/fuzz --stage test -- pytest tests/e2e/test_reference.py
+
+supply: setup ## secrets, bill of materials (build/sbom.json), licences, known vulnerabilities
+	@$(PYTHON) -m tools.supply
 
 audit: setup ## what does not balance in the tables: of the local cloud, of DUMP=folder, or of STAGE=prod AWS=1
 	@$(if $(DUMP)$(AWS),,eval "$$($(CLOUD) env)" &&) $(PYTHON) -m tools.audit --stage $(STAGE) $(if $(DUMP),--dump $(DUMP)) --slack $(SLACK)

@@ -119,8 +119,8 @@ def build(found: Mapping[str, tuple[str, Operation]]) -> Document:
         "paths": paths,
         "components": {
             "securitySchemes": _SECURED,
-            "schemas": {**definitions.get("$defs", {}), "Problem": _PROBLEM},
-            "responses": {str(status): _problem(text) for status, text in PROBLEMS.items()},
+            "schemas": {**definitions.get("$defs", {}), "Problem": _PROBLEM, "GatewayAnswer": _GATEWAY},
+            "responses": {str(status): _problem(status, text) for status, text in PROBLEMS.items()},
         },
     }
     # Docstrings mark code as reStructuredText does, OpenAPI's descriptions as Markdown does.
@@ -203,6 +203,18 @@ _PROBLEM: Document = {
 }
 
 
+_GATEWAYS = frozenset({401, 413, 500, 503})
+"""Statuses that the gateway also answers with by itself: a sign-in that does not hold, too long a body, a function that
+failed or did not answer. An HTTP API's own answers cannot be given another form (API Gateway developer guide)."""
+
+_GATEWAY: Document = {
+    "description": "What the gateway says by itself, before or instead of the platform.",
+    "type": "object",
+    "required": ["message"],
+    "properties": {"message": {"type": "string", "examples": ["Unauthorized"]}},
+}
+
+
 def _models(operation: Operation) -> list[tuple[type[BaseModel], Any]]:
     # A body that is sent may leave defaults out; one that is answered has all its fields.
     requests = [(operation.request, "validation")] if operation.request else []
@@ -242,7 +254,10 @@ def _responses(key: str, route: Route, operation: Operation, references: Mapping
         answer["content"] = {"text/html": {"schema": {"type": "string"}}}
     elif operation.status != 204:
         answer["content"] = {"application/json": {"schema": {"type": "object"}}}
-    refused = {429, 500}
+    answers = {str(operation.status): answer}
+    if "If-None-Match" in (operation.headers or {}):
+        answers["304"] = {"description": "It is as it was: nothing has changed since that ETag."}
+    refused = {429, 500, *operation.refused}
     if route.function != "reference":
         refused |= {400, 503}
     if not key.startswith("GET "):
@@ -256,7 +271,7 @@ def _responses(key: str, route: Route, operation: Operation, references: Mapping
     elif route.open_to in ("order-token", "signature"):
         refused |= {401}
     problems = {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(refused)}
-    return {str(operation.status): answer, **problems}
+    return answers | problems
 
 
 def _parameters(method: str, path: str, route: Route, operation: Operation) -> list[Document]:
@@ -296,9 +311,11 @@ def _name(method: str, path: str) -> str:
     return method.lower() + "".join(word.capitalize() for word in words)
 
 
-def _problem(text: str) -> Document:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": text, "content": {"application/problem+json": {"schema": schema}}}
+def _problem(status: int, text: str) -> Document:
+    content: Document = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if status in _GATEWAYS:
+        content["application/json"] = {"schema": {"$ref": "#/components/schemas/GatewayAnswer"}}
+    return {"description": text, "content": content}
 
 
 def _listed(document: Document) -> list[Document]:

@@ -18,10 +18,7 @@ def _iso_currency(code: str) -> str:
 
 
 def _utc(text: str) -> str:
-    try:
-        return rfc3339(parse(text))
-    except OverflowError as error:
-        raise ValueError("outside the calendar") from error
+    return rfc3339(parse(text))
 
 
 LONGEST_MOMENT = 40

@@ -70,7 +70,7 @@ class ExportBody(BaseModel):
 
 
 OPENAPI: dict[str, Operation] = {
-    "GET /me": Operation("Show my profile.", response=ProfileBody),
+    "GET /me": Operation("Show my profile.", response=ProfileBody, refused=(404,)),
     "PUT /me": Operation("Put my profile.", request=PutProfile, response=ProfileBody),
     "GET /me/export": Operation("All that is held about me, and where the rest of it is.", response=ExportBody),
 }

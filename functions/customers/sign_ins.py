@@ -28,6 +28,8 @@ class UserPool:
 
     def delete(self, subject: str) -> None:
         """Delete the user whose ``sub`` is ``subject``, which AdminDeleteUser takes for a user's name."""
+        if not 1 <= len(subject) <= 128:  # AdminDeleteUser's bounds: no user has such an id
+            return
         try:
             self._cognito.admin_delete_user(UserPoolId=self._pool, Username=subject)
         except self._cognito.exceptions.UserNotFoundException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -20,10 +21,11 @@ from inventory.contract import (
     show_replenishments,
     show_stock,
 )
-from inventory.model import Open
+from inventory.model import Open, StockUnknown
 from inventory.service import Desk
 from inventory.wiring import desk
 
+_SKU = re.compile(r"[0-9A-Za-z_.-]{1,40}")
 _KEY = {"Idempotency-Key": ("The same key again books nothing more.", True)}
 
 OPENAPI: dict[str, Operation] = {
@@ -66,17 +68,17 @@ def inventory_api(desk: Desk) -> Api:
     """Return the routes."""
 
     def stock(request: Request) -> Answer:
-        sku = request.path["sku"]
+        sku = _sku(request)
         return 200, show_stock(sku, service.stock(desk, sku))
 
     def adjust(request: Request) -> Answer:
         body = request.body(Adjustment)
-        key, by, sku = request.idempotency_key, request.caller.subject, request.path["sku"]
+        key, by, sku = request.idempotency_key, request.caller.subject, _sku(request)
         return 201, show_movement(service.adjust(desk, key, by, sku, body.warehouse_id, body.delta, body.reason))
 
     def shard(request: Request) -> Answer:
         body = request.body(Sharding)
-        key, by, sku = request.idempotency_key, request.caller.subject, request.path["sku"]
+        key, by, sku = request.idempotency_key, request.caller.subject, _sku(request)
         return 201, show_movement(service.shard(desk, key, by, sku, body.warehouse_id, body.shards))
 
     def receive(request: Request) -> Answer:
@@ -105,3 +107,10 @@ def inventory_api(desk: Desk) -> Api:
     api.route("GET /replenishments", replenishments)
     api.route("POST /replenishments/{id}/receipts", receive_replenishment)
     return api
+
+
+def _sku(request: Request) -> str:
+    sku = request.path["sku"]
+    if not _SKU.fullmatch(sku):
+        raise StockUnknown(sku)
+    return sku

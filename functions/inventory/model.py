@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -464,10 +465,10 @@ def read_replenishment_id(text: str) -> tuple[str, str, int]:
     ReplenishmentUnknown
         It is none.
     """
-    parts = text.rsplit("_", 2)
-    if len(parts) != 3 or not all(parts) or not (parts[2].isascii() and parts[2].isdigit()):
+    parts = re.fullmatch(r"([0-9A-Za-z_.-]{1,40})_([0-9A-Z-]{1,20})_([0-9]{1,9})", text)
+    if parts is None:
         raise ReplenishmentUnknown(text)
-    return parts[0], parts[1], int(parts[2])
+    return parts[1], parts[2], int(parts[3])
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from commerce.task import TaskInput
 from inventory import service
 from inventory.contract import ReserveRequest, show_allocation
 from inventory.wiring import desk
@@ -36,5 +37,6 @@ def reserve(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
 
 def release(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Give back what is held for ``order_id`` and has not left."""
-    service.release(desk(), event["order_id"])
-    return {"order_id": event["order_id"]}
+    order_id = TaskInput.model_validate(event).order_id
+    service.release(desk(), order_id)
+    return {"order_id": order_id}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from commerce.errors import Conflict, NotFound
@@ -49,7 +50,7 @@ def redrive(client: SQSClient, prefix: str, name: str) -> str:
     NothingToGiveBackTo
         It holds failures of a stream, a schedule or a rule on a state machine.
     """
-    if not name.endswith(_SUFFIX):
+    if not re.fullmatch(rf"[a-z0-9-]{{1,60}}{_SUFFIX}", name):
         raise NoSuchQueue
     dead = _arn(client, prefix + name)
     if dead is None:

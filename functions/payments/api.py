@@ -24,7 +24,8 @@ def _pay(summary: str) -> Operation:
 
 
 def _list(summary: str, *, token_needed: bool) -> Operation:
-    return Operation(summary, response=PaymentsShown, headers={"Order-Token": (_TOKEN[0], token_needed)})
+    headers = {"Order-Token": (_TOKEN[0], token_needed), "If-None-Match": ("ETag of the answer before.", False)}
+    return Operation(summary, response=PaymentsShown, headers=headers)
 
 
 OPENAPI: dict[str, Operation] = {

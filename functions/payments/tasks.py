@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from commerce.task import TaskInput
 from payments import service, wiring
 from payments.model import State
+
+
+class _Due(TaskInput):
+    amount: Annotated[int, Field(ge=0)] = 0
+
+
+class _Withdrawn(TaskInput):
+    reason: Annotated[str, Field(min_length=1, max_length=100)]
 
 
 def settle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
@@ -27,7 +38,8 @@ def settle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     SettlementImpossible
         Something is due and no money is held for it.
     """
-    captured, currency = service.settle(wiring.desk(), event["order_id"], event.get("amount", 0))
+    it = _Due.model_validate(event)
+    captured, currency = service.settle(wiring.desk(), it.order_id, it.amount)
     return {"captured": captured, "currency": currency}
 
 
@@ -44,7 +56,8 @@ def return_money(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     dict
         ``returned``: ``payment_id``, ``amount`` (minor units) and ``currency`` of whatever went back.
     """
-    order = service.return_money(wiring.desk(), event["order_id"], event["reason"])
+    it = _Withdrawn.model_validate(event)
+    order = service.return_money(wiring.desk(), it.order_id, it.reason)
     gone_back = [
         one for one in order.payments.values() if one.state in (State.VOIDED, State.REFUNDED) and one.authorised
     ]

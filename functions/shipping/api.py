@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -22,6 +23,8 @@ from shipping.contract import PackBody, ShipmentList, ShipmentView, SlipPage, Sl
 from shipping.model import OPEN, NoShipments, Slip, SlipState, read_slip_id
 from shipping.service import Shipment, Store
 from shipping.store import ShippingStore
+
+_WAREHOUSE = re.compile(r"[0-9A-Z-]{1,20}")
 
 OPENAPI: dict[str, Operation] = {
     "GET /orders/{number}/shipments": Operation(
@@ -129,6 +132,8 @@ def _queue(request: Request) -> tuple[str, SlipState | None]:
     warehouse_id, state = request.query.get("warehouse"), request.query.get("state")
     if not warehouse_id:
         raise Invalid(fields=[FieldError("warehouse", "required", "name the warehouse")])
+    if not _WAREHOUSE.fullmatch(warehouse_id):
+        raise Invalid(fields=[FieldError("warehouse", "malformed", "1 to 20 capital letters, digits and -")])
     if state is not None and state not in OPEN:
         raise Invalid(fields=[FieldError("state", "unknown", f"one of {', '.join(OPEN)}")])
     return warehouse_id, SlipState(state) if state else None

@@ -366,7 +366,7 @@ def record(reported: ScanReported, carrier: str, store: Store, clock: Clock) -> 
         The carrier has no such parcel of ours (yet).
     ParcelChanged
         Somebody else recorded scans of it meanwhile: do it again.
-    TooManyScans, ValueError
+    TooManyScans, UnreadableScan
         The carrier reports nonsense.
     """
     parcel = store.parcel(carrier, reported.waybill)

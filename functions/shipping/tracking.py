@@ -97,6 +97,10 @@ class ParcelChanged(Exception):
     """Somebody else recorded scans of the same parcel meanwhile."""
 
 
+class UnreadableScan(Exception):
+    """A scan whose time names no moment that there is."""
+
+
 class TooManyScans(Exception):
     """A parcel with more than `MOST_SCANS` different scans: its carrier reports nonsense."""
 
@@ -211,13 +215,16 @@ def read_scans(reported: Iterable[events.Scan], now: datetime) -> Iterator[Scan]
 
     Raises
     ------
-    ValueError
-        A time is no RFC 3339 date-time with an offset.
+    UnreadableScan
+        A time is no RFC 3339 date-time with an offset, or outside the calendar.
     """
     heard = milliseconds(now)
     for one in reported:
-        moment = milliseconds(parse(one.at))
-        offset = datetime.fromisoformat(one.at).utcoffset() or timedelta()
+        try:
+            moment = milliseconds(parse(one.at))
+            offset = datetime.fromisoformat(one.at).utcoffset() or timedelta()
+        except ValueError as error:
+            raise UnreadableScan(one.at[:40]) from error
         yield Scan(
             moment=moment,
             offset=int(offset.total_seconds()) // 60,

@@ -82,7 +82,12 @@ def test_writes_take_an_idempotency_key_and_orders_need_one(document: dict[str, 
 
 def test_every_refusal_is_a_problem(document: dict[str, Any]) -> None:
     for response in document["components"]["responses"].values():
-        assert list(response["content"]) == ["application/problem+json"]
+        assert next(iter(response["content"])) == "application/problem+json"
+        # What the gateway says by itself, of statuses that it answers with by itself.
+        by_itself = response["content"].get(
+            "application/json", {"schema": {"$ref": "#/components/schemas/GatewayAnswer"}}
+        )
+        assert by_itself["schema"]["$ref"].endswith("/GatewayAnswer")
     for operation in described(document).values():
         refusals = [status for status in operation["responses"] if status >= "400"]
         assert all("$ref" in operation["responses"][status] for status in refusals)

@@ -29,6 +29,9 @@ REPLAY_WINDOW = timedelta(seconds=300)
 REREAD_AFTER = timedelta(seconds=5)
 """How old a key must be to be read again on a signature that does not fit: forged ones must not cost a call each."""
 
+MOST = 10**15
+"""Minor units in one callback: no payment is larger, and a table holds no more than 38 digits."""
+
 PAY_PAGE = "https://sandbox.invalid/pay/"
 """Where a buyer would pay: a name that RFC 2606 keeps from ever existing."""
 
@@ -161,7 +164,7 @@ class _About(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     payment_id: Annotated[str, Field(max_length=64)]
-    amount: Annotated[int, Field(gt=0)]
+    amount: Annotated[int, Field(gt=0, le=MOST)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     reason: Annotated[str, Field(max_length=200)] = ""
 

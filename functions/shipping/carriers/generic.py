@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from commerce.ids import check_character
 from shipping.carriers.port import Consignment
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class GenericCarrier:
@@ -15,12 +18,9 @@ class GenericCarrier:
 
         The check character is by ISO/IEC 7064 MOD 37,36 over all that goes before it.
         """
-        from stdnum.iso7064 import mod_37_36
-
         order, _, number = consignment.reference.rpartition("-")
         body = f"G{order}{int(number):03d}"
-        check: str = mod_37_36.calc_check_digit(body)
-        return body + check
+        return body + check_character(body, _ALPHABET)
 
     def void_waybill(self, waybill: str) -> None:
         """Do nothing: a number that is on no parcel costs nothing and is given to no other."""

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, StrictStr, ValidationError
+from stdnum.iso7064 import mod_37_36
 
-from commerce import http, ids, money, outbox, relay
+from commerce import http, ids, money, outbox, relay, strict
 from commerce.access import GROUPS, ROUTES
 from commerce.clock import parse, rfc3339
 from commerce.errors import CommerceError, Forbidden, Invalid, Malformed, Unauthenticated
@@ -85,7 +86,16 @@ def test_swapped_neighbours_are_found_but_for_a_thousandth() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "0606-4G0Y-ZZ4", "0606-4G0Y-ZZ400", "06064G0YZZ4é", "0606 4G0Y ZZ4A", "٠" * 12]
+    "text",
+    [
+        "",
+        "1",
+        "0606-4G0Y-ZZ4",
+        "0606-4G0Y-ZZ400",
+        "06064G0YZZ4é",
+        "0606 4G0Y ZZ4A",
+        "٠" * 12,
+    ],
 )
 def test_what_cannot_be_a_number_is_refused(text: str) -> None:
     with pytest.raises(ids.MistypedNumber):
@@ -212,3 +222,42 @@ def test_a_field_at_fault_is_named_without_what_pydantic_calls_a_unions_members(
     with pytest.raises(ValidationError) as refused:
         Body.model_validate({"address": {"lines": ["1 High Street", 7]}})
     assert [(one.field, one.code) for one in http.field_errors(refused.value)] == [("address.lines.1", "string-type")]
+
+
+@given(st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", max_size=30), st.text(ids.ALPHABET, max_size=30))
+def test_check_characters_are_those_of_the_standard(waybill: str, number: str) -> None:
+    letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    assert ids.check_character(waybill, letters) == mod_37_36.calc_check_digit(waybill)
+    assert ids.check_character(number, ids.ALPHABET) == mod_37_36.calc_check_digit(number, ids.ALPHABET)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", '{"a": Infinity}', '"\\ud800"', "[" * 5000, b"\xff", "\ud800", b"\xef\xbb\xbf{}", "{'a': 1}", "1 2", ""],
+)
+def test_what_is_no_json_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        strict.read_json(text)
+
+
+def test_an_answer_names_a_hundred_fields_at_fault_and_no_more() -> None:
+    class Empty(BaseModel, extra="forbid"):
+        pass
+
+    with pytest.raises(ValidationError) as caught:
+        Empty.model_validate({f"k{at}": at for at in range(30_000)})
+    assert len(http.field_errors(caught.value)) == http.MOST_TOLD
+
+
+def test_the_gateways_route_decides_and_not_the_path() -> None:
+    api = http.Api("orders-api")
+    api.route("GET /orders", lambda _: (200, {"served": "list"}))
+    api.route("GET /guest/orders/{number}", lambda request: (200, {"served": request.path["number"]}))
+    event = {
+        "requestContext": {"routeKey": "GET /guest/orders/{number}", "http": {"method": "GET", "path": "/orders"}},
+        "rawPath": "/orders",
+        "pathParameters": {"number": "été"},
+    }
+    assert json.loads(api.handle(event, None)["body"]) == {"served": "été"}
+    event["pathParameters"] = {"number": "\ud800"}
+    assert api.handle(event, None)["statusCode"] == 400

@@ -45,9 +45,12 @@ def parse(text: str) -> datetime:
     Raises
     ------
     ValueError
-        The text is no RFC 3339 date-time, or it has no offset.
+        The text is no RFC 3339 date-time, it has no offset, or it is outside the calendar.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is outside the calendar") from error

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, Inexact, Rounded
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
-from commerce.errors import CommerceError, Malformed, Unavailable
+from commerce.errors import CommerceError, Invalid, Malformed, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -67,6 +67,13 @@ class Contended(Unavailable):
     """Others write the same items at this moment; the same transaction may go through in a moment."""
 
     slug = "contended"
+
+
+class Unstorable(Invalid):
+    """What is to be written or read breaks a limit of DynamoDB: an empty or too long key, more than 38 digits."""
+
+    slug = "unstorable"
+    title = "A value is too long, too large or empty"
 
 
 class BadPosition(Malformed):
@@ -230,7 +237,7 @@ class Table:
         Contended
             The table still left items unwritten after several rounds.
         """
-        left = [{"PutRequest": {"Item": dump(item)}} for item in items]
+        left = [{"PutRequest": {"Item": _put(self.name, item, None)["Item"]}} for item in items]
         rounds = 0
         while left:
             batch, left = left[:25], left[25:]
@@ -311,6 +318,8 @@ class Table:
         names = _Names()
         built = names.builder.build_expression(key, is_key_condition=True)
         names.take(built)
+        if not all(1 <= len(one.get("S", "-").encode()) <= _KEY_BYTES[0] for one in names.values.values()):
+            raise Unstorable(f"a key has 1 to {_KEY_BYTES[0]} bytes")
         request: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": built.condition_expression,
@@ -360,13 +369,28 @@ class Table:
             raise Contended from error
 
 
+_KEY_BYTES = (2048, 1024)
+"""Of a partition key and a sort key at the most (DynamoDB service quota)."""
+
 _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 def dump(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``item`` in DynamoDB's typed JSON; attributes that are None are left out."""
-    serialise = TypeSerializer().serialize
-    return {name: serialise(value) for name, value in item.items() if value is not None}
+    """Return ``item`` in DynamoDB's typed JSON; attributes that are None are left out.
+
+    Raises
+    ------
+    Unstorable
+        A number has more than 38 digits.
+    """
+    return {name: _typed(value) for name, value in item.items() if value is not None}
+
+
+def _typed(value: Any) -> Any:
+    try:
+        return TypeSerializer().serialize(value)
+    except (Inexact, Rounded) as error:
+        raise Unstorable("a number of more than 38 digits") from error
 
 
 def load(raw: Mapping[str, Any]) -> Item:
@@ -398,9 +422,7 @@ class _Names:
 
     def take(self, built: Any) -> None:
         self.names |= built.attribute_name_placeholders
-        self.values |= {
-            name: TypeSerializer().serialize(value) for name, value in built.attribute_value_placeholders.items()
-        }
+        self.values |= {name: _typed(value) for name, value in built.attribute_value_placeholders.items()}
 
     def name(self, path: str) -> str:
         """Return placeholders for an attribute, or for a path into its maps: ``shipments.7K4Q-1.status``."""
@@ -412,7 +434,7 @@ class _Names:
 
     def value(self, value: Any) -> str:
         placeholder = f":a{len(self.values)}"
-        self.values[placeholder] = TypeSerializer().serialize(value)
+        self.values[placeholder] = _typed(value)
         return placeholder
 
     def request(self) -> dict[str, Any]:
@@ -425,6 +447,9 @@ class _Names:
 
 
 def _key(key: Key) -> dict[str, Any]:
+    for text, most in zip(key, _KEY_BYTES, strict=True):
+        if not 1 <= len(text.encode()) <= most:
+            raise Unstorable(f"a key has 1 to {most} bytes")
     return {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
 
 
@@ -435,7 +460,7 @@ def _condition(when: ConditionBase, names: _Names) -> dict[str, Any]:
 
 
 def _put(table: str, item: Item, when: ConditionBase | None) -> dict[str, Any]:
-    request: dict[str, Any] = {"TableName": table, "Item": dump(item)}
+    request: dict[str, Any] = {"TableName": table, "Item": {**dump(item), **_key((item["pk"], item["sk"]))}}
     if when is not None:
         request |= _condition(when, _Names())
     return request

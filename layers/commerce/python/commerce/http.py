@@ -1,19 +1,18 @@
 """HTTP entry of every context: the routes of one function, their callers, and problems by type.
 
 A context's ``api.py`` builds one `Api` and registers its routes; a handler parses with `body`, calls
-one use case and returns what it says. Powertools' resolver does the routing; validation is done with
-the context's own pydantic models, because the resolver's own costs a cold start twice as much.
+one use case and returns what it says. The gateway has done the routing; validation is done with the
+context's own pydantic models.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,13 +28,14 @@ from commerce.limits import (
     MOST_A_PAGE,
     USUAL_PAGE,
 )
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.event_handler import Response
+from commerce.strict import read_json
 
 T = TypeVar("T", bound=BaseModel)
 Answer = tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
 Use = Callable[["Request"], Answer]
+
+MOST_TOLD = 100
+"""Fields at fault that an answer names: a body has room for tens of thousands, and each is compared with each."""
 
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}")
 
@@ -82,6 +82,8 @@ class Operation:
         Query parameter -> description.
     headers
         Request header -> (description, required).
+    refused
+        Statuses that it refuses with besides those that follow from its method, path and callers.
     """
 
     summary: str
@@ -90,6 +92,7 @@ class Operation:
     status: int = 200
     query: Mapping[str, str] | None = None
     headers: Mapping[str, tuple[str, bool]] | None = None
+    refused: tuple[int, ...] = ()
 
 
 class Request:
@@ -106,9 +109,9 @@ class Request:
         Raises
         ------
         Malformed
-            One is longer than any name of ours.
+            One is longer than any name of ours, has control characters or is no text.
         """
-        return _short(self._event.get("pathParameters") or {})
+        return _plain(self._event.get("pathParameters") or {})
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -117,9 +120,9 @@ class Request:
         Raises
         ------
         Malformed
-            One is longer than any value of ours.
+            One is longer than any value of ours, has control characters or is no text.
         """
-        return _short(self._event.get("queryStringParameters") or {})
+        return _plain(self._event.get("queryStringParameters") or {})
 
     def header(self, name: str) -> str | None:
         """Return a header, whatever the case of its name."""
@@ -138,16 +141,16 @@ class Request:
         TooLarge
             It is longer than `commerce.limits.LARGEST_BODY`; it is not decoded then.
         Malformed
-            It is said to be base64, and is not.
+            It is said to be base64, and is not, or has a character that is half of one.
         """
         text = self._event.get("body") or ""
         encoded = bool(self._event.get("isBase64Encoded"))
         if len(text) > (-(-LARGEST_BODY // 3) * 4 if encoded else LARGEST_BODY):
             raise _too_large()
         try:
-            raw = base64.b64decode(text) if encoded else text.encode()
-        except ValueError as error:  # also of a character that is half of one
-            raise Malformed("the body cannot be decoded") from error
+            raw = base64.b64decode(text, validate=True) if encoded else text.encode()
+        except ValueError as error:
+            raise Malformed("the body cannot be read") from error
         if len(raw) > LARGEST_BODY:
             raise _too_large()
         return raw
@@ -163,8 +166,8 @@ class Request:
             A field is missing or wrong; the error names each.
         """
         try:
-            data = json.loads(self.raw_body, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
+            data = read_json(self.raw_body)
+        except ValueError as error:
             raise Malformed("the body is not JSON") from error
         if not isinstance(data, dict):
             raise Malformed("the body is not a JSON object")
@@ -219,35 +222,25 @@ class Api:
     """
 
     def __init__(self, function: str) -> None:
-        from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
-
         self._function = function
-        self._resolver = APIGatewayHttpResolver()
+        self._routes: dict[str, Use] = {}
 
     def route(self, key: str, use: Use) -> None:
         """Serve route ``key`` (``POST /orders``) by ``use``, which returns status, body and headers."""
         if ROUTES[key].function != self._function:
             raise ValueError(f"{key} belongs to {ROUTES[key].function}")
-        method, path = key.split(" ", 1)
-
-        def run(**_: str) -> Response[str]:
-            from aws_lambda_powertools.event_handler import Response
-
-            status, headers, text = respond(key, use, self._resolver.current_event.raw_event)
-            return Response(status_code=status, headers=dict(headers), body=text)
-
-        self._resolver.route(re.sub(r"{(\w+)}", r"<\1>", path), method=method)(run)
+        self._routes[key] = use
 
     def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one call of the HTTP API (payload format 2.0)."""
-        return self._resolver.resolve(event, context)
+        return serve(event, self._routes)
 
 
 def serve(event: Mapping[str, Any], routes: Mapping[str, Use]) -> dict[str, Any]:
-    """Answer one call without a resolver, for a function whose start must be quick.
+    """Answer one call by the route that the gateway has matched: its ``routeKey`` is one of the route table's.
 
-    The gateway has matched the route already: its ``routeKey`` is one of the route table's. Powertools'
-    resolver alone is a quarter of what the intake may import (`tools.bench`).
+    No second router reads the path: it could take another route than the one whose callers the gateway let in, or
+    none (`docs/decisions/2026-11-25-hostile-input.md`).
     """
     key = event["requestContext"]["routeKey"]
     status, headers, text = respond(key, routes[key], event)
@@ -311,29 +304,28 @@ def field_errors(error: ValidationError) -> list[FieldError]:
     """Return pydantic's errors as the platform's, with dotted field names.
 
     Of a value that fits no member of a union only the nearest miss is told: a list of texts with a number in it is
-    wrong at the number, and not because it is no text.
+    wrong at the number, and not because it is no text. After `MOST_TOLD` it is enough.
     """
     found = [
         FieldError(_field(one["loc"]), _code(one["type"]), one["msg"])
-        for one in error.errors(include_url=False, include_input=False, include_context=False)
+        for one in error.errors(include_url=False, include_input=False, include_context=False)[:MOST_TOLD]
     ]
     return [one for one in found if not any(other.field.startswith(f"{one.field}.") for other in found)]
 
 
-def _short(parameters: Mapping[str, str]) -> Mapping[str, str]:
+def _plain(parameters: Mapping[str, str]) -> Mapping[str, str]:
+    # Names and ids go into keys of items, which take no lone surrogates; none has control characters.
     for name, value in parameters.items():
         most = LONGEST_CURSOR if name == "cursor" else LONGEST_PARAMETER
         if len(value) > most:
             raise Malformed(fields=[FieldError(name[:LONGEST_PARAMETER], "too-long", f"at most {most} characters")])
+        if not value.isprintable():
+            raise Malformed(f"{name} has characters that cannot be printed")
     return parameters
 
 
 def _too_large() -> TooLarge:
     return TooLarge(fields=[FieldError("body", "too-long", f"at most {LARGEST_BODY} bytes")])
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _deeper(data: object, most: int) -> bool:
@@ -379,8 +371,8 @@ def read_cursor(text: str | None, partition: str = "pk", scope: str | None = Non
         return None
     try:
         padded = text + "=" * (-len(text) % 4)
-        position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError) as error:
+        position = read_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except ValueError as error:
         raise Malformed("the cursor is not one of ours") from error
     flat = isinstance(position, dict) and position and all(isinstance(one, str) for one in position.values())
     if not flat or (scope is not None and position.get(partition) != scope):

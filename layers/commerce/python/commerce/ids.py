@@ -44,7 +44,7 @@ def mint_order_number(now: datetime, random_bits: int | None = None) -> str:
     for _ in range(_BODY):
         value, digit = divmod(value, len(ALPHABET))
         body = ALPHABET[digit] + body
-    return body + _check_character(body)
+    return body + check_character(body, ALPHABET)
 
 
 def read_order_number(text: str) -> str:
@@ -56,7 +56,11 @@ def read_order_number(text: str) -> str:
         A character is not of the alphabet, the length is wrong, or the check character does not fit.
     """
     compact = text.strip().replace("-", "").replace(" ", "").upper()
-    if len(compact) == _BODY + 1 and set(compact) <= set(ALPHABET) and compact[-1] == _check_character(compact[:-1]):
+    if (
+        len(compact) == _BODY + 1
+        and set(compact) <= set(ALPHABET)
+        and compact[-1] == check_character(compact[:-1], ALPHABET)
+    ):
         return compact
     raise MistypedNumber
 
@@ -73,8 +77,18 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{value:032x}"
 
 
-def _check_character(body: str) -> str:
-    from stdnum.iso7064 import mod_37_36
+def check_character(body: str, alphabet: str) -> str:
+    """Return the check character of ``body`` by ISO/IEC 7064, a hybrid system: MOD n+1,n for n characters.
 
-    character: str = mod_37_36.calc_check_digit(body, ALPHABET)
-    return character
+    Written here because the library for it is under the LGPL (`docs/decisions/2026-11-25-supply.md`).
+
+    Raises
+    ------
+    ValueError
+        A character is not of the alphabet.
+    """
+    size = len(alphabet)
+    product = size
+    for character in body:
+        product = 2 * ((product + alphabet.index(character)) % size or size) % (size + 1)
+    return alphabet[(1 - product) % size]

@@ -10,8 +10,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from commerce.strict import read_json
+
 if TYPE_CHECKING:
     from commerce.events import Event
+
+
+class UnreadableOutboxError(ValueError):
+    """An item's ``outbox`` holds no events."""
 
 
 def pack(*events: Event) -> str | None:
@@ -34,8 +40,26 @@ def unpack(outbox: str, record_id: str) -> list[dict[str, Any]]:
     record_id
         Identifies the write that carries the outbox, the same however often it is read: the stream
         record's ``eventID``. Each event's ``id`` is made of it.
+
+    Raises
+    ------
+    UnreadableOutboxError
+        No `pack` made it.
     """
+    try:
+        packed = read_json(outbox)
+    except ValueError as error:
+        raise UnreadableOutboxError("no JSON") from error
+    if not isinstance(packed, list) or not all(_is_packed(one) for one in packed):
+        raise UnreadableOutboxError("no list of context, type and detail")
     return [
         {"source": f"commerce.{context}", "type": kind, "detail": {"id": f"evt_{record_id}_{at}", **detail}}
-        for at, (context, kind, detail) in enumerate(json.loads(outbox))
+        for at, (context, kind, detail) in enumerate(packed)
     ]
+
+
+def _is_packed(one: Any) -> bool:
+    match one:
+        case [str() as context, str() as kind, dict()]:
+            return 1 <= len(context) <= 64 and 1 <= len(kind) <= 128
+    return False

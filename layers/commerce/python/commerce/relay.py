@@ -8,7 +8,7 @@ again; consumers take duplicates.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from commerce import aws, outbox, settings, telemetry
@@ -34,10 +34,11 @@ def publish(records: list[Mapping[str, Any]], client: EventBridgeClient, bus: st
     Returns
     -------
     str or None
-        The sequence number of the first record with an event that was not taken: the stream
-        delivers it and all after it again.
+        The sequence number of the first record with an event that was not taken, or that none is: the stream
+        delivers it and all after it again, halves the batch, and sets the one aside at last.
     """
-    for batch in _batches(_entries(records, bus)):
+    entries, unreadable = _entries(records, bus)
+    for batch in _batches(entries):
         answer = client.put_events(Entries=[entry for _, entry in batch])
         if answer["FailedEntryCount"]:
             for (sequence, _), result in zip(batch, answer["Entries"], strict=True):
@@ -46,14 +47,14 @@ def publish(records: list[Mapping[str, Any]], client: EventBridgeClient, bus: st
                         "event not taken", extra={"code": result["ErrorCode"], "sequence": sequence}
                     )
                     return sequence
-    return None
+    return unreadable
 
 
-def _batches(entries: Iterator[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
+def _batches(entries: Iterable[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
     batch: list[tuple[str, Any]] = []
     size = 0
     for sequence, entry in entries:
-        more = sum(len(entry[counted].encode()) for counted in ("Source", "DetailType", "Detail"))
+        more = _bytes(entry)
         if batch and (len(batch) == _PUT_EVENTS_ENTRIES or size + more > _PUT_EVENTS_BYTES):
             yield batch
             batch, size = [], 0
@@ -63,18 +64,34 @@ def _batches(entries: Iterator[tuple[str, Any]]) -> Iterator[list[tuple[str, Any
         yield batch
 
 
-def _entries(records: list[Mapping[str, Any]], bus: str) -> Iterator[tuple[str, Any]]:
+def _entries(records: Iterable[Mapping[str, Any]], bus: str) -> tuple[list[tuple[str, Any]], str | None]:
+    """Return the entries of the records before the first that cannot be published, and that one's sequence number."""
+    found: list[tuple[str, Any]] = []
     for record in records:
+        sequence = record["dynamodb"]["SequenceNumber"]
         packed = record["dynamodb"].get("NewImage", {}).get("outbox", {}).get("S")
         if not packed:
             continue
-        for event in outbox.unpack(packed, record["eventID"]):
-            yield (
-                record["dynamodb"]["SequenceNumber"],
-                {
-                    "EventBusName": bus,
-                    "Source": event["source"],
-                    "DetailType": event["type"],
-                    "Detail": json.dumps(event["detail"], ensure_ascii=False),
-                },
-            )
+        try:
+            events = outbox.unpack(packed, record["eventID"])
+        except outbox.UnreadableOutboxError:
+            telemetry.logger().exception("outbox unreadable", extra={"sequence": sequence})
+            return found, sequence
+        entries = [
+            {
+                "EventBusName": bus,
+                "Source": event["source"],
+                "DetailType": event["type"],
+                "Detail": json.dumps(event["detail"], ensure_ascii=False),
+            }
+            for event in events
+        ]
+        if any(_bytes(entry) > _PUT_EVENTS_BYTES for entry in entries):
+            telemetry.logger().error("event too large", extra={"sequence": sequence})
+            return found, sequence
+        found += [(sequence, entry) for entry in entries]
+    return found, None
+
+
+def _bytes(entry: Mapping[str, str]) -> int:
+    return sum(len(entry[counted].encode()) for counted in ("Source", "DetailType", "Detail"))

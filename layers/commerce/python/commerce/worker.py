@@ -6,13 +6,17 @@ A message that breaks its contract or whose handler raises stays on the queue; a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from commerce import telemetry
+from commerce.strict import read_json
 
 Handlers = Mapping[type[Any], Callable[[Any], object]]
+
+
+class UnreadableMessageError(Exception):
+    """A message is no event: no JSON, or without what EventBridge puts around every ``detail``."""
 
 
 class UnexpectedEventError(Exception):
@@ -47,12 +51,12 @@ def handle_batch(batch: Mapping[str, Any], handlers: Handlers) -> dict[str, Any]
 
 
 def each_message(batch: Mapping[str, Any], one: Callable[[Mapping[str, Any]], object]) -> dict[str, Any]:
-    """Call ``one`` with the JSON body of each SQS message; report those that raised."""
+    """Call ``one`` with the event in each SQS message, as EventBridge sends it; report those that raised."""
     from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
     def record_handler(record: Any) -> None:
         try:
-            one(json.loads(record.body))
+            one(_event(record.body))
         except Exception:
             telemetry.logger().exception("message failed", extra={"message_id": record.message_id})
             raise
@@ -61,3 +65,14 @@ def each_message(batch: Mapping[str, Any], one: Callable[[Mapping[str, Any]], ob
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     answer = process_partial_response(event=dict(batch), record_handler=record_handler, processor=processor)
     return dict(answer)
+
+
+def _event(text: str) -> Mapping[str, Any]:
+    try:
+        event = read_json(text)
+    except ValueError as error:
+        raise UnreadableMessageError("the message is not JSON") from error
+    named = isinstance(event, dict) and all(isinstance(event.get(one), str) for one in ("source", "detail-type"))
+    if not named or "detail" not in event:
+        raise UnreadableMessageError("the message is no event")
+    return dict(event)
