@@ -10,7 +10,9 @@ import boto3
 import pytest
 
 from commerce import aws as clients
+from commerce import telemetry
 from commerce.events import OffersPublished
+from commerce.figures import Figure
 from orders import api, tasks, wiring, workers
 from tests.integration.calls import request
 from tests.integration.conftest import make_table
@@ -185,3 +187,22 @@ def test_the_screening_task_hands_on_what_to_reserve(deployed: None) -> None:
     request = tasks.screen({"order_id": number, "started_at": "2026-11-23T12:00:00Z"}, None)
     assert request["lines"] == [{"line": 1, "sku": "85123A", "quantity": 6, "merchant_id": "mer_hearts"}]
     json.dumps(request)
+
+
+def test_the_sweep_tells_of_everything_it_looks_at(
+    deployed: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_ARN", "lifecycle")
+    monkeypatch.setenv("COMPLETION_ARN", "completion")
+    telemetry.metrics.cache_clear()
+    place()
+    capsys.readouterr()
+    workers.sweep({}, None)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    told = {name: value for line in lines for name, value in line.items() if isinstance(value, list)}
+    units = {one["Name"]: one["Unit"] for line in lines for one in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert len(lines) == 2, "a line for orders, one for erasures"
+    assert set(told) == {figure.value for figure in Figure if figure.context == "orders"}
+    assert 0 <= told.pop("LongestDispatchWait")[0] < 60
+    assert units["LongestDispatchWait"] == "Seconds"
+    assert set(map(tuple, told.values())) == {(0.0,)}
