@@ -8,6 +8,7 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 
+from infra.constructs.alarm import Alarms
 from infra.names import Names
 from infra.settings import Stage
 
@@ -31,6 +32,8 @@ class Runtime:
         The context's asset.
     layers
         The kernel and its dependencies.
+    alarms
+        The stack's.
     """
 
     stage: Stage
@@ -38,6 +41,7 @@ class Runtime:
     service: str
     code: lambda_.Code
     layers: tuple[lambda_.ILayerVersion, ...]
+    alarms: Alarms
 
 
 def retention(stage: Stage) -> logs.RetentionDays:
