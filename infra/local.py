@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import jsii
 from aws_cdk import App, Aspects, CfnResource, CliCredentialsStackSynthesizer, IAspect
+from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import IConstruct
 
 UNKNOWN_TYPES = frozenset(
@@ -44,5 +45,14 @@ def adapt(app: App) -> None:
 class _TakeOut:
     def visit(self, node: IConstruct) -> None:
         scope = node.node.scope
-        if isinstance(node, CfnResource) and node.cfn_resource_type in UNKNOWN_TYPES and scope is not None:
+        if isinstance(node, CfnResource) and scope is not None and (_unknown(node) or _computed(node)):
             scope.node.try_remove_child(node.node.id)
+
+
+def _unknown(node: CfnResource) -> bool:
+    return node.cfn_resource_type in UNKNOWN_TYPES
+
+
+def _computed(node: CfnResource) -> bool:
+    """Whether it is an alarm on an expression, which the emulator refuses like a type that it does not know."""
+    return isinstance(node, cloudwatch.CfnAlarm) and node.metrics is not None

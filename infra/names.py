@@ -87,6 +87,10 @@ class Names:
     def topic_arn(self, name: str) -> str:
         return self._arn("sns", self.of(name), None, ArnFormat.NO_RESOURCE_NAME)
 
+    def alarm_arn(self, name: str) -> str:
+        """Return the ARN of the alarm ``name``, prefix included."""
+        return self._arn("cloudwatch", "alarm", name, ArnFormat.COLON_RESOURCE_NAME)
+
     def identity_arn(self, address: str) -> str:
         """Return the ARN of the SES identity of ``address``."""
         return self._arn("ses", "identity", address)

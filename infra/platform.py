@@ -63,11 +63,12 @@ def build(app: App, stage: Stage, assets: Mapping[str, Path]) -> Platform:
     contexts = {stack.context: stack(app, stage=stage, assets=assets) for stack in CONTEXT_STACKS}
     for context in contexts.values():
         context.add_stack_dependency(edge)
+    alarms = [(edge.stack_name, edge.alarms), *((one.stack_name, one.alarms) for one in contexts.values())]
     observe = ObserveStack(
         app,
         stage=stage,
-        queues=[queue for context in contexts.values() for queue in context.queues],
-        machines=[machine for context in contexts.values() for machine in context.machines],
+        contexts={name: context.parts for name, context in contexts.items()},
+        waking=[stack for stack, made in alarms if made.waking],
     )
     observe.add_stack_dependency(edge)
     if stage.entry and not stage.emulated:

@@ -238,7 +238,13 @@ class Stage:
     stateful_retained
         Tables, keys and the user pool outlive their stack, and tables refuse deletion.
     alarm_mail
-        Where alarms are sent; empty: alarms have no action.
+        Who is woken; empty: nobody.
+    ticket_mail
+        Where alarms go that can wait for working hours; empty: nowhere.
+    alarm_period
+        Seconds that each data point of an alarm covers: 60 or a multiple of it.
+    concurrency
+        The account's quota of concurrent invocations in the region.
     issuer
         Who signs people in; None: a user pool of the platform's own.
     password_sign_in
@@ -284,6 +290,9 @@ class Stage:
     purchasing_mail: str = ""
     stateful_retained: bool = False
     alarm_mail: str = ""
+    ticket_mail: str = ""
+    alarm_period: int = 5 * MINUTE
+    concurrency: int = 1000
     issuer: Issuer | None = None
     password_sign_in: bool = False
     partners: Mapping[str, str] = field(default_factory=dict)
@@ -406,6 +415,7 @@ STAGES: Mapping[str, Stage] = {
             # Its clients send what CloudFront would add.
             entry=Entry(),
             pace=Pace(30, 30),
+            alarm_period=MINUTE,
             # What cannot be worked off is set aside soon enough to be waited for.
             queues={**_LOCAL.queues, "shipping-scans": Queue(concurrency=2, receives=4, patience=1)},
         ),
@@ -430,7 +440,8 @@ STAGES: Mapping[str, Stage] = {
             _CLOUD,
             name="prod",
             stateful_retained=True,
-            alarm_mail="operations@commerce.example",
+            alarm_mail="on-call@commerce.example",
+            ticket_mail="operations@commerce.example",
             throttle_rate=2000,
             throttle_burst=4000,
             entry=Entry(),

@@ -10,9 +10,10 @@ from datetime import timedelta
 from typing import Protocol
 
 from commerce import telemetry
-from commerce.clock import Clock, rfc3339
+from commerce.clock import Clock, parse, rfc3339
 from commerce.dynamo import ConditionFailed, Contended, Item, TransactionFailed
 from commerce.errors import FieldError
+from commerce.figures import Figure
 from inventory import queues
 from inventory.allocation import allocate, evened, from_shards, missing, off_shards, to_shards, wanted
 from inventory.model import (
@@ -77,6 +78,7 @@ class Store(queues.Store, Protocol):
     def movement(self, movement_id: str) -> Movement | None: ...
     def settle(self, movement: Movement) -> None: ...
     def unfinished(self, kind: Open, before: str) -> list[str]: ...
+    def oldest(self, kind: Open) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -382,6 +384,9 @@ def sweep(desk: Desk, older_than: timedelta) -> int:
     # Nobody is at a queue: it need not grow old.
     since = {Open.RESERVATION: before, Open.MOVEMENT: before, Open.QUEUE: now}
     found = [(kind, name) for kind in finish for name in desk.store.unfinished(kind, since[kind])]
+    oldest = desk.store.oldest(Open.REPLENISHMENT)
+    waits = desk.clock.now() - parse(oldest) if oldest else timedelta(0)
+    telemetry.record({Figure.HALF_DONE: len(found)}, {Figure.LONGEST_REPLENISHMENT: int(waits.total_seconds())})
     failed = 0
     for kind, name in found:
         try:

@@ -448,6 +448,11 @@ class Store:
         of = Key("open_pk").eq(kind.value) & Key("open_since").lt(before)
         return [item["pk"].partition("#")[2] for item in self._table.query_all(of, index=INDEX)]
 
+    def oldest(self, kind: Open) -> str | None:
+        """Return since when the oldest of a kind is open, RFC 3339."""
+        page = self._table.query(Key("open_pk").eq(kind.value), index=INDEX, limit=1)
+        return str(page.items[0]["open_since"]) if page.items else None
+
     def _transact(self, actions: Sequence[Put | Update]) -> None:
         _patient(lambda: self._table.transact(actions))
 

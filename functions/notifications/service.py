@@ -10,6 +10,7 @@ from commerce import telemetry
 from commerce.clock import Clock, rfc3339
 from commerce.dynamo import Item, Page
 from commerce.events import CustomerErased, Event
+from commerce.figures import Figure
 from commerce.vault import Forgotten
 from notifications.model import PURCHASING, MailFailed, Notice, notice_of
 
@@ -121,7 +122,7 @@ def tell(event: Event, desk: Desk) -> None:
         desk.post.send(card["email"], letter, notice.kind)
     except MailFailed as error:
         telemetry.logger().error("mail failed", extra={"notice": notice.id, "reason": error.reason})
-        telemetry.count("MailFailed")
+        telemetry.count(Figure.MAIL_FAILED)
         desk.notices.mail_failed(notice, error.reason)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 
@@ -10,7 +11,7 @@ from commerce.dynamo import Table
 from commerce.tokens import TokenSigner
 from commerce.vault import KmsVault, Tombstones
 from orders.executions import StepFunctions
-from orders.model import Pace, Windows
+from orders.model import Pace, Stage, Windows
 from orders.store import DynamoOrders
 
 
@@ -62,3 +63,11 @@ def windows() -> Windows:
         acceptance=timedelta(seconds=settings.env_seconds("ACCEPTANCE_SECONDS")),
         settlement=timedelta(seconds=settings.env_seconds("SETTLEMENT_SECONDS")),
     )
+
+
+def clocks(windows: Windows) -> Mapping[Stage, timedelta]:
+    """Return what the clocks of orders under way are set to; of a delivered order's there are two."""
+    return {
+        Stage.DISPATCH: timedelta(seconds=settings.env_seconds("OPEN_SECONDS")),
+        Stage.DELIVERY: windows.silence,
+    }

@@ -19,6 +19,7 @@ from commerce.events import (
     ShipmentOutForDelivery,
     StockAvailable,
 )
+from commerce.figures import Figure
 from orders import wiring
 from orders.executions import StepFunctions
 from orders.service import erasing, lifecycle
@@ -59,10 +60,14 @@ def offers(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 
 
 def sweep(event: Mapping[str, Any], context: object) -> None:
-    """Act on open orders whose clock has run out, and go on with erasures."""
+    """Act on open orders whose clock has run out, go on with erasures, and tell of both."""
     runs = StepFunctions(aws.stepfunctions(), settings.env("LIFECYCLE_ARN"), settings.env("COMPLETION_ARN"))
-    for kind, number in lifecycle.sweep(wiring.orders(), runs, wiring.windows(), SystemClock()).items():
-        telemetry.count(f"Orders{kind.capitalize()}", number)
-    desk = erasing.Desk(wiring.orders(), wiring.tombstones(), wiring.vault(), SystemClock())
-    for kind, number in erasing.sweep(desk).items():
-        telemetry.count(f"Erasures{kind.capitalize()}", number)
+    windows, clock = wiring.windows(), SystemClock()
+    swept = lifecycle.sweep(wiring.orders(), runs, windows, clock)
+    waits = lifecycle.longest_waits(swept, wiring.clocks(windows), clock)
+    telemetry.record(
+        {Figure[f"ORDERS_{kind.upper()}"]: number for kind, number in swept.counts.items()},
+        {Figure[f"LONGEST_{stage.upper()}_WAIT"]: seconds for stage, seconds in waits.items()},
+    )
+    erased = erasing.sweep(erasing.Desk(wiring.orders(), wiring.tombstones(), wiring.vault(), clock))
+    telemetry.record({Figure[f"ERASURES_{kind.upper()}"]: number for kind, number in erased.items()})

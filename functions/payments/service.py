@@ -17,6 +17,7 @@ from commerce.clock import Clock, rfc3339
 from commerce.dynamo import Contended
 from commerce.errors import Conflict, FieldError, Invalid, Malformed, NotFound
 from commerce.events import Event, PaymentAuthorised, PaymentDeclined, PaymentReturned, ShipmentDispatched
+from commerce.figures import Figure
 from commerce.tokens import OrderClaims
 from payments import model
 from payments.model import CallbackFact, Demand, OrderPayments, Payment, PaymentsError, Standing, State, Verdict
@@ -175,7 +176,7 @@ def hear_callback(desk: Desk, provider: str, header: Header, raw_body: bytes) ->
         telemetry.logger().error(
             "a provider holds other money than was asked for", extra={"payment_id": fact.payment_id}
         )
-        telemetry.count("PaymentMismatched")
+        telemetry.count(Figure.PAYMENT_MISMATCHED)
     give_back(desk, order)
 
 
@@ -307,6 +308,7 @@ def sweep(desk: Desk) -> int:
         except Exception as error:  # noqa: BLE001 - one order must not keep the others' money; all are raised below
             telemetry.logger().warning("money not returned yet", extra={"order_id": order_id}, exc_info=error)
             failed.append(error)
+    telemetry.count(Figure.RETURNS_DUE, done + len(failed))
     if failed:
         raise ExceptionGroup("money could not be returned", failed)
     return done

@@ -12,6 +12,7 @@ from commerce import aws, telemetry
 from commerce.clock import Clock, SystemClock
 from commerce.dynamo import Table
 from commerce.events import FulfilmentRequested, ScanReported
+from commerce.figures import Figure
 from commerce.settings import env
 from commerce.worker import UnexpectedEventError, each_message, handle_batch
 from shipping import service
@@ -59,7 +60,7 @@ def take_scans(envelope: Mapping[str, Any], store: Store, clock: Clock) -> None:
     unknown = again(service.record, reported, source[1], store, clock)
     if unknown:
         telemetry.logger().warning("unknown scan status", extra={"statuses": sorted({one.status for one in unknown})})
-        telemetry.count("UnknownScanStatus", len(unknown))
+        telemetry.count(Figure.UNKNOWN_SCAN_STATUS, len(unknown))
 
 
 def _store() -> ShippingStore:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.alarm import PERIOD, raise_when
+from infra.constructs.alarm import AS_BEFORE, Alarms
 from infra.names import Names
-from infra.settings import Stage
+from infra.troubles import Trouble
 
 SUFFIX = "-dlq"
 """What the name of a dead-letter queue ends in."""
@@ -26,7 +25,7 @@ class DeadLetterQueue(Construct):
         What lies in it, for the alarm's text.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, name: str, holds: str, stage: Stage, names: Names) -> None:
+    def __init__(self, scope: Construct, id_: str, *, name: str, holds: str, alarms: Alarms, names: Names) -> None:
         super().__init__(scope, id_)
         self.queue = sqs.Queue(
             self,
@@ -36,12 +35,11 @@ class DeadLetterQueue(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
-        raise_when(
-            self,
-            "NotEmpty",
-            self.queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic=cloudwatch.Stats.MAXIMUM),
+        alarms.raise_above(
+            Trouble.DEAD_LETTERS,
+            name,
+            alarms.metrics.queue(name, "ApproximateNumberOfMessagesVisible"),
             0,
-            f"{names.of(name)} holds {holds}: find the cause, then redrive it",
-            stage=stage,
-            names=names,
+            f"{names.of(name)} holds {holds}",
+            missing=AS_BEFORE,
         )

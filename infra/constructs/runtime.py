@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.constructs.alarm import Alarms
 from infra.names import Names
 from infra.settings import Stage
 
@@ -33,6 +34,8 @@ class Runtime:
         The context's asset.
     layers
         The kernel and its dependencies.
+    alarms
+        The stack's.
     """
 
     stage: Stage
@@ -40,6 +43,7 @@ class Runtime:
     service: str
     code: lambda_.Code
     layers: tuple[lambda_.ILayerVersion, ...]
+    alarms: Alarms
 
 
 def log_group(scope: Construct, id_: str, name: str, *, stage: Stage, names: Names) -> logs.LogGroup:

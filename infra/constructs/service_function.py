@@ -9,12 +9,17 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs.alarm import PERIOD, raise_when
+from infra.constructs.alarm import Alarms
 from infra.constructs.dead_letter_queue import SUFFIX, DeadLetterQueue
+from infra.constructs.metrics import MAXIMUM, SUM
 from infra.constructs.runtime import Runtime, log_group
 from infra.iam import TRACING, allow, send
 from infra.names import ALIAS
 from infra.settings import Size
+from infra.troubles import Trouble
+
+SLOW = 0.8
+"""Share of its timeout that an invocation may take."""
 
 
 class ServiceFunction(Construct):
@@ -86,7 +91,6 @@ class ServiceFunction(Construct):
             reserved_concurrent_executions=stage.reserved_concurrency.get(name),
             environment={
                 "POWERTOOLS_SERVICE_NAME": runtime.service,
-                "POWERTOOLS_METRICS_NAMESPACE": "commerce",
                 "POWERTOOLS_LOG_LEVEL": stage.log_level,
                 "PYDANTIC_DISABLE_PLUGINS": "__all__",  # looking for them reads every installed distribution
                 **(environment or {}),
@@ -108,7 +112,7 @@ class ServiceFunction(Construct):
                 "Failures",
                 name=failures,
                 holds=f"invocations that {self.name} failed",
-                stage=stage,
+                alarms=runtime.alarms,
                 names=names,
             )
             lambda_.CfnEventInvokeConfig(
@@ -121,22 +125,39 @@ class ServiceFunction(Construct):
                     on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=self.failures.queue.queue_arn)
                 ),
             )
+        alarms = runtime.alarms
         if ".tasks." not in handler:  # a task's refusals are exceptions; what nobody catches fails its execution
-            raise_when(
-                self,
-                "Errors",
-                self.alias.metric_errors(period=PERIOD),
+            alarms.raise_above(
+                Trouble.FUNCTION_ERRORS,
+                name,
+                alarms.metrics.function(name, "Errors", SUM),
                 0,
                 f"{self.name} raised: see its log",
-                stage=stage,
-                names=names,
             )
-        raise_when(
-            self,
-            "Throttles",
-            self.alias.metric_throttles(period=PERIOD),
+        alarms.raise_above(
+            Trouble.FUNCTION_SLOW,
+            name,
+            alarms.metrics.function(name, "Duration", MAXIMUM),
+            SLOW * size.timeout * 1000,
+            f"{self.name} took more than {SLOW:.0%} of its {size.timeout} s",
+        )
+        alarms.raise_above(
+            Trouble.FUNCTION_THROTTLED,
+            name,
+            alarms.metrics.function(name, "Throttles", SUM),
             0,
             f"{self.name} was throttled: the account's or its own concurrency is used up",
-            stage=stage,
-            names=names,
         )
+        if asynchronous:
+            watch_destination(name, alarms)
+
+
+def watch_destination(name: str, alarms: Alarms) -> None:
+    """Make the alarm on what function ``name`` failed and nobody kept."""
+    alarms.raise_above(
+        Trouble.EVENT_LOST,
+        name,
+        alarms.metrics.function(name, "DestinationDeliveryFailures", SUM),
+        0,
+        f"what {name} failed could not be put into its dead-letter queue",
+    )

@@ -11,11 +11,12 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.constructs.alarm import PERIOD, raise_when
+from infra.constructs.alarm import Alarms
 from infra.constructs.runtime import log_group
 from infra.iam import TRACING, allow
 from infra.names import Names
 from infra.settings import Stage
+from infra.troubles import Trouble
 
 EXPRESS = "-express"
 """What the name of an Express workflow ends in.
@@ -56,7 +57,7 @@ def definition(file: Path, values: Mapping[str, str | int]) -> str:
 
 
 class StateMachine(Construct):
-    """A workflow ``commerce-<stage>-<name>``: traced, its errors logged, an alarm on failed and timed-out executions.
+    """A workflow ``commerce-<stage>-<name>``: traced, its errors logged, alarms on what failed or was throttled.
 
     Parameters
     ----------
@@ -83,6 +84,7 @@ class StateMachine(Construct):
         *,
         stage: Stage,
         names: Names,
+        alarms: Alarms,
         functions: Mapping[str, str],
         numbers: Mapping[str, int] | None = None,
         express: bool = False,
@@ -121,21 +123,24 @@ class StateMachine(Construct):
             # An execution's input and output are in its history; the log is for what went wrong.
             logs=sfn.LogOptions(destination=log, level=sfn.LogLevel.ERROR, include_execution_data=False),
         )
-        ends = [
-            (self.machine.metric_failed(period=PERIOD), "failed"),
-            (self.machine.metric_timed_out(period=PERIOD), "timed out"),
-        ]
+        ends = [("ExecutionsFailed", "failed"), ("ExecutionsTimedOut", "timed out")]
         if not express:  # nobody can stop an Express execution
-            ends.append((self.machine.metric_aborted(period=PERIOD), "aborted"))
-        for metric, why in ends:
-            raise_when(
-                self,
-                why.title().replace(" ", ""),
-                metric,
+            ends.append(("ExecutionsAborted", "aborted"))
+        for metric, how in ends:
+            alarms.raise_above(
+                Trouble.WORKFLOW_FAILED,
+                f"{name}-{how.replace(' ', '-')}",
+                alarms.metrics.machine(name, metric),
                 0,
-                f"an execution of {names.of(name)} {why}: its order stands still",
-                stage=stage,
-                names=names,
+                f"an execution of {names.of(name)} {how}: its order stands still",
+            )
+        if not express:  # an Express execution's transitions are not rationed
+            alarms.raise_above(
+                Trouble.WORKFLOW_THROTTLED,
+                name,
+                alarms.metrics.machine(name, "ExecutionThrottled"),
+                0,
+                f"{names.of(name)} is slowed down: the account's state transitions a second are used up",
             )
 
 

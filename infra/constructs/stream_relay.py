@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from constructs import Construct
 
-from infra.constructs.alarm import PERIOD, raise_when
 from infra.constructs.dead_letter_queue import SUFFIX, DeadLetterQueue
+from infra.constructs.metrics import MAXIMUM
 from infra.constructs.runtime import Runtime
-from infra.constructs.service_function import ServiceFunction
+from infra.constructs.service_function import ServiceFunction, watch_destination
 from infra.iam import put_events, read_stream, send
 from infra.names import COMMERCE_BUS
+from infra.troubles import Trouble
 
 OUTBOX = {"dynamodb": {"NewImage": {"outbox": {"S": [{"exists": True}]}}}}
 """Only images with an outbox reach the relay; a change that emits nothing takes the attribute away."""
@@ -49,7 +49,7 @@ class StreamRelay(Construct):
             "Failures",
             name=failures,
             holds=f"positions in the stream of {names.table(runtime.service)} whose events were not published",
-            stage=stage,
+            alarms=runtime.alarms,
             names=names,
         )
         lambda_.EventSourceMapping(
@@ -66,12 +66,12 @@ class StreamRelay(Construct):
             filters=[lambda_.FilterCriteria.filter(OUTBOX)],
             on_failure=sources.SqsDlq(dead.queue),
         )
-        raise_when(
-            self,
-            "Late",
-            self.function.alias.metric("IteratorAge", period=PERIOD, statistic=cloudwatch.Stats.MAXIMUM),
+        alarms = runtime.alarms
+        alarms.raise_above(
+            Trouble.RELAY_LATE,
+            name,
+            alarms.metrics.function(name, "IteratorAge", MAXIMUM),
             _LATE,
             f"{self.function.name} is behind its stream: events are late",
-            stage=stage,
-            names=names,
         )
+        watch_destination(name, alarms)

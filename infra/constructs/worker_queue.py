@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -13,13 +12,14 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.alarm import PERIOD, raise_when
+from infra.constructs.alarm import watch_rule
 from infra.constructs.dead_letter_queue import SUFFIX, DeadLetterQueue
 from infra.constructs.runtime import Runtime
 from infra.constructs.service_function import ServiceFunction
 from infra.iam import consume
 from infra.names import COMMERCE_BUS
 from infra.settings import Size
+from infra.troubles import Trouble
 
 
 class WorkerQueue(Construct):
@@ -60,7 +60,7 @@ class WorkerQueue(Construct):
             "Dead",
             name=f"{name}{SUFFIX}",
             holds=f"messages that {self.name}'s worker kept failing and events that did not reach the queue",
-            stage=stage,
+            alarms=runtime.alarms,
             names=names,
         )
         self.queue = sqs.Queue(
@@ -73,14 +73,12 @@ class WorkerQueue(Construct):
             enforce_ssl=True,
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead.queue, max_receive_count=pace.receives),
         )
-        raise_when(
-            self,
-            "Late",
-            self.queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic=cloudwatch.Stats.MAXIMUM),
+        runtime.alarms.raise_above(
+            Trouble.QUEUE_LATE,
+            name,
+            runtime.alarms.metrics.queue(name, "ApproximateAgeOfOldestMessage"),
             stage.queue_age_alarm,
             f"{self.name} is not worked off in time",
-            stage=stage,
-            names=names,
         )
         on = events.EventBus.from_event_bus_name(self, "Bus", names.of(bus))
         for rule, pattern in patterns.items():
@@ -92,6 +90,7 @@ class WorkerQueue(Construct):
                 event_pattern=pattern,
                 targets=[targets.SqsQueue(self.queue, dead_letter_queue=dead.queue)],
             )
+            watch_rule(rule, bus, runtime.alarms)
         self.function = ServiceFunction(
             scope,
             worker,

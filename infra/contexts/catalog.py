@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from commerce.events import OffersPublished
+from infra.constructs.board import COUNT, Shown
 from infra.contexts.context import ContextStack
 from infra.iam import on_index, on_table
 
@@ -10,6 +12,7 @@ class CatalogStack(ContextStack):
     """See `ContextStack`."""
 
     context = "catalog"
+    shown = (Shown("Offers published", OffersPublished, COUNT),)
 
     def build(self) -> None:
         self.function(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from aws_cdk import CfnOutput, Duration, Stack
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -16,14 +15,19 @@ from constructs import Construct
 
 from commerce.access import ROUTES
 from commerce.events import Event
-from infra.constructs.alarm import PERIOD, raise_when
+from commerce.figures import Figure
+from infra.constructs.alarm import AS_BEFORE, FINE, Alarms, watch_rule
+from infra.constructs.board import Board, Parts, Shown
 from infra.constructs.dead_letter_queue import SUFFIX
+from infra.constructs.metrics import MAXIMUM, SUM
 from infra.constructs.runtime import Runtime
 from infra.constructs.service_function import ServiceFunction
 from infra.constructs.stream_relay import StreamRelay
 from infra.constructs.worker_queue import WorkerQueue
 from infra.names import COMMERCE_BUS, Names
 from infra.settings import Size, Stage
+from infra.tables import TABLES
+from infra.troubles import Trouble
 
 Environment = Mapping[str, str]
 Statements = Sequence[iam.PolicyStatement]
@@ -32,7 +36,7 @@ Statements = Sequence[iam.PolicyStatement]
 class ContextStack(Stack):
     """The stack ``commerce-<stage>-<context>``: functions, queues, rules and state machines, and no state.
 
-    A context names itself in `context` and makes its parts in `build`.
+    A context names itself in `context`, says in `shown` what its people look at first, and makes its parts in `build`.
 
     Parameters
     ----------
@@ -41,13 +45,12 @@ class ContextStack(Stack):
 
     Attributes
     ----------
-    queues
-        Names of the queues made so far, dead-letter queues included, without their prefix.
-    machines
-        Names of the state machines made so far, without their prefix.
+    parts
+        Names of the functions, queues and state machines made so far.
     """
 
     context: ClassVar[str]
+    shown: ClassVar[Sequence[Shown]] = ()
 
     def __init__(self, scope: Construct, *, stage: Stage, assets: Mapping[str, Path]) -> None:
         super().__init__(
@@ -55,16 +58,21 @@ class ContextStack(Stack):
         )
         self.stage = stage
         self.names = Names(self, stage)
-        self.queues: list[str] = []
-        self.machines: list[str] = []
+        self.alarms = Alarms(self, stage=stage, names=self.names)
+        table = TABLES.get(self.context)
+        self.parts = Parts(tables={self.context: tuple(table.indexes)} if table else {})
         self.runtime = Runtime(
             stage=stage,
             names=self.names,
             service=self.context,
             code=lambda_.Code.from_asset(str(assets[self.context])),
             layers=tuple(self._layer(name, assets) for name in ("dependencies", "commerce")),
+            alarms=self.alarms,
         )
         self.build()
+        self.alarms.wake()
+        if table:
+            Board(self, self.context, self.parts, self.alarms, names=self.names).of_context(self.shown)
 
     def build(self) -> None:
         """Make the parts of the context."""
@@ -80,6 +88,7 @@ class ContextStack(Stack):
         size: Size | None = None,
     ) -> ServiceFunction:
         """Make a function that somebody calls and waits for: the API, or a state machine."""
+        self.parts.functions.append(name)
         made = ServiceFunction(
             self,
             name,
@@ -113,7 +122,8 @@ class ContextStack(Stack):
         size: Size | None = None,
     ) -> WorkerQueue:
         """Make a queue, its rules and the function that works it off."""
-        self.queues += [queue, f"{queue}{SUFFIX}"]
+        self.parts.queues.extend([queue, f"{queue}{SUFFIX}"])
+        self.parts.functions.append(function)
         made = WorkerQueue(
             self,
             queue,
@@ -133,12 +143,13 @@ class ContextStack(Stack):
     def relay(self) -> None:
         """Make the relay of the context's outbox."""
         StreamRelay(self, runtime=self.runtime)
-        self.queues.append(f"{self.context}-relay{SUFFIX}")
+        self.parts.functions.append(f"{self.context}-relay")
+        self.parts.queues.append(f"{self.context}-relay{SUFFIX}")
 
     def scheduled(
         self, name: str, handler: str, *, environment: Environment | None = None, statements: Statements = ()
     ) -> None:
-        """Make a function that a rule calls every so many minutes."""
+        """Make a function that a rule calls every so many minutes, and the alarm on its silence."""
         made = ServiceFunction(
             self,
             name,
@@ -149,7 +160,8 @@ class ContextStack(Stack):
             statements=statements,
             asynchronous=True,
         )
-        self.queues.append(f"{name}{SUFFIX}")
+        self.parts.functions.append(name)
+        self.parts.queues.append(f"{name}{SUFFIX}")
         events.Rule(
             self,
             f"{name}-schedule",
@@ -157,24 +169,25 @@ class ContextStack(Stack):
             schedule=events.Schedule.rate(Duration.minutes(self.stage.sweep_minutes)),
             targets=[targets.LambdaFunction(made.alias, dead_letter_queue=made.failures.queue)],
         )
-
-    def count_alarm(self, metric: str, threshold: int, why: str) -> None:
-        """Make an alarm on a metric that the context's functions count themselves."""
-        raise_when(
-            self,
-            f"{metric}Alarm",
-            cloudwatch.Metric(
-                namespace="commerce",
-                metric_name=metric,
-                dimensions_map={"service": self.context},
-                statistic=cloudwatch.Stats.SUM,
-                period=PERIOD,
-            ),
-            threshold,
-            why,
-            stage=self.stage,
-            names=self.names,
+        watch_rule(name, "", self.alarms)
+        silent = max(2, -(-3 * self.stage.sweep_minutes * 60 // self.stage.alarm_period))
+        self.alarms.raise_unless(
+            Trouble.SWEEP_SILENT,
+            name,
+            self.alarms.metrics.function(name, "Invocations", SUM),
+            f"{made.name} has not run for {silent * self.stage.alarm_period // 60} minutes",
+            periods=silent,
         )
+
+    def tell_of(self, trouble: Trouble, figure: Figure, threshold: int, why: str) -> None:
+        """Make an alarm on something that the context counts when it happens."""
+        metric = self.alarms.metrics.own(figure, SUM)
+        self.alarms.raise_above(trouble, self.context, metric, threshold, why, missing=FINE)
+
+    def tell_of_state(self, trouble: Trouble, figure: Figure, threshold: int, why: str, *, periods: int = 1) -> None:
+        """Make an alarm on something that the context's sweep finds again each time, as long as it is so."""
+        metric = self.alarms.metrics.own(figure, MAXIMUM)
+        self.alarms.raise_above(trouble, self.context, metric, threshold, why, periods=periods, missing=AS_BEFORE)
 
     def _layer(self, name: str, assets: Mapping[str, Path]) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from commerce.events import ShipmentDispatched
+from commerce.events import OrderAwaitingStock, ReplenishmentRaised, ShipmentDispatched, StockAvailable
+from commerce.figures import Figure
+from infra.constructs.board import AGE, COUNT, STATE, Shown
 from infra.contexts.context import ContextStack, subscribe
 from infra.iam import on_index, on_table
 
@@ -13,6 +15,13 @@ class InventoryStack(ContextStack):
     """See `ContextStack`."""
 
     context = "inventory"
+    shown = (
+        Shown("Orders short of stock", OrderAwaitingStock, COUNT),
+        Shown("Replenishments asked for", ReplenishmentRaised, COUNT),
+        Shown("Orders woken by stock", StockAvailable, COUNT),
+        Shown("Oldest open replenishment", Figure.LONGEST_REPLENISHMENT, AGE),
+        Shown("Finished by the sweep", Figure.HALF_DONE, STATE),
+    )
 
     def build(self) -> None:
         windows = self.stage.windows

@@ -21,14 +21,27 @@ from commerce.events import (
     ShipmentExceptional,
     ShipmentOutForDelivery,
 )
+from commerce.figures import Figure
+from infra.constructs.alarm import AS_BEFORE
+from infra.constructs.board import COUNT, Shown
+from infra.constructs.metrics import MAXIMUM, AccountMetric, of_account
 from infra.contexts.context import ContextStack, subscribe
 from infra.iam import allow, on_key, on_table
+from infra.troubles import Trouble
 
 
 class NotificationsStack(ContextStack):
     """See `ContextStack`."""
 
     context = "notifications"
+    shown = (
+        Shown("Orders placed", OrderPlaced, COUNT),
+        Shown("Orders delivered", OrderDelivered, COUNT),
+        Shown("Mails sent", AccountMetric("AWS/SES", "Send"), COUNT),
+        Shown("Mails come back", AccountMetric("AWS/SES", "Bounce"), COUNT),
+        Shown("Complaints", AccountMetric("AWS/SES", "Complaint"), COUNT),
+        Shown("Mails that failed", Figure.MAIL_FAILED, COUNT),
+    )
 
     def build(self) -> None:
         table, data_key = self.names.table("notifications"), self.names.published("data-key-arn")
@@ -82,6 +95,13 @@ class NotificationsStack(ContextStack):
                 allow(["ses:SendEmail"], [self.names.identity_arn(self.stage.sender)]),
             ],
         )
-        self.count_alarm(
-            "MailFailed", 10, "mail is refused: see the log of the inbox's worker and the sender's reputation"
-        )
+        self.tell_of(Trouble.MAIL_FAILED, Figure.MAIL_FAILED, 10, "mail is refused")
+        for metric, share in (("Reputation.BounceRate", 0.04), ("Reputation.ComplaintRate", 0.0008)):
+            self.alarms.raise_above(
+                Trouble.MAIL_REPUTATION,
+                metric.removeprefix("Reputation.").lower(),
+                of_account(AccountMetric("AWS/SES", metric), MAXIMUM),
+                share,
+                f"more than {share:.2%} of the mail comes back or is complained of: SES reviews the account soon",
+                missing=AS_BEFORE,
+            )

@@ -11,6 +11,10 @@ from commerce.events import (
     OffersPublished,
     OrderAccepted,
     OrderCancellationRequested,
+    OrderCancelled,
+    OrderDelivered,
+    OrderExpired,
+    OrderPaid,
     OrderPlaced,
     PaymentAuthorised,
     ShipmentDelivered,
@@ -20,11 +24,15 @@ from commerce.events import (
     ShipmentOutForDelivery,
     StockAvailable,
 )
+from commerce.figures import Figure
+from infra.constructs.alarm import watch_rule
+from infra.constructs.board import AGE, COUNT, STATE, Shown
 from infra.constructs.dead_letter_queue import SUFFIX, DeadLetterQueue
 from infra.constructs.state_machine import EXPRESS, StateMachine
 from infra.contexts.context import ContextStack, subscribe
 from infra.iam import allow, on_index, on_key, on_machine, on_table
 from infra.names import COMMERCE_BUS
+from infra.troubles import Trouble
 
 LIFECYCLE = "order-lifecycle"
 COMPLETION = "order-completion"
@@ -55,6 +63,20 @@ class OrdersStack(ContextStack):
     """See `ContextStack`."""
 
     context = "orders"
+    shown = (
+        Shown("Placed", OrderPlaced, COUNT),
+        Shown("Paid", OrderPaid, COUNT),
+        Shown("Shipments dispatched", ShipmentDispatched, COUNT),
+        Shown("Delivered", OrderDelivered, COUNT),
+        Shown("Accepted", OrderAccepted, COUNT),
+        Shown("Cancelled", OrderCancelled, COUNT),
+        Shown("Expired", OrderExpired, COUNT),
+        Shown("Stuck now", Figure.ORDERS_STUCK, STATE),
+        Shown("Gone silent", Figure.ORDERS_SILENT, COUNT),
+        Shown("To be erased", Figure.ERASURES_WAITING, STATE),
+        Shown("Oldest not dispatched", Figure.LONGEST_DISPATCH_WAIT, AGE),
+        Shown("Oldest on its way", Figure.LONGEST_DELIVERY_WAIT, AGE),
+    )
 
     def build(self) -> None:
         self._apis()
@@ -198,7 +220,9 @@ class OrdersStack(ContextStack):
         self.scheduled(
             "orders-sweep",
             "orders.workers.sweep",
-            environment=self._environment(*_WINDOWS, "LIFECYCLE_ARN", "COMPLETION_ARN", "VAULT_TABLE", "DATA_KEY_ARN"),
+            environment=self._environment(
+                *_WINDOWS, "OPEN_SECONDS", "LIFECYCLE_ARN", "COMPLETION_ARN", "VAULT_TABLE", "DATA_KEY_ARN"
+            ),
             statements=[
                 self._table("GetItem", "BatchGetItem", "Query", "UpdateItem", "PutItem", "DeleteItem"),
                 on_index(self.names, "orders", "open"),
@@ -209,13 +233,20 @@ class OrdersStack(ContextStack):
                 on_machine(self.names, COMPLETION_MACHINE, "StartExecution"),
             ],
         )
-        self.count_alarm(
-            "OrdersStuck", 0, "open orders whose clock ran out and that nothing moves on: see GET /ops/orders"
+        self.tell_of_state(
+            Trouble.ORDERS_STUCK, Figure.ORDERS_STUCK, 0, "open orders whose clock ran out and that nothing moves on"
         )
-        self.count_alarm("OrdersSilent", 0, "dispatched orders that nobody delivered in time")
-        self.count_alarm("ErasuresLate", 0, "an erasure is three weeks old: see the order it waits for")
-        self.count_alarm("ErasuresFailed", 0, "erasures that a sweep could not go on with: see its log")
-        self.count_alarm("OrdersFailed", 0, "orders that a sweep could not act on: see its log")
+        self.tell_of_state(Trouble.ORDERS_SILENT, Figure.ORDERS_SILENT, 0, "orders on their way for longer than usual")
+        self.tell_of_state(Trouble.ORDERS_UNSWEPT, Figure.ORDERS_FAILED, 0, "orders that the sweep could not act on")
+        self.tell_of_state(
+            Trouble.ERASURES_LATE,
+            Figure.ERASURES_LATE,
+            0,
+            "an erasure is three weeks old: an order keeps it waiting",
+        )
+        self.tell_of_state(
+            Trouble.ERASURES_FAILED, Figure.ERASURES_FAILED, 0, "erasures that the sweep could not go on with"
+        )
 
     def _lifecycle(self) -> None:
         windows = self.stage.windows
@@ -238,10 +269,10 @@ class OrdersStack(ContextStack):
             "CompletionFailures",
             name=failures,
             holds="OrderAccepted events that started no completion",
-            stage=self.stage,
+            alarms=self.alarms,
             names=self.names,
         )
-        self.queues.append(failures)
+        self.parts.queues.append(failures)
         role = iam.Role(
             self,
             "CompletionRole",
@@ -265,6 +296,7 @@ class OrdersStack(ContextStack):
                 )
             ],
         )
+        watch_rule(rule, COMMERCE_BUS, self.alarms)
 
     def _machine(
         self, process: str, functions: dict[str, str], numbers: dict[str, int], *, express: bool = False
@@ -274,11 +306,12 @@ class OrdersStack(ContextStack):
             process,
             stage=self.stage,
             names=self.names,
+            alarms=self.alarms,
             functions=functions,
             numbers=numbers,
             express=express,
         )
-        self.machines.append(made.name)
+        self.parts.machines.append(made.name)
         title = "".join(part.capitalize() for part in process.split("-"))
         CfnOutput(self, f"{title}Arn", value=made.machine.state_machine_arn)
         return made

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from commerce.events import ShipmentDispatched
+from commerce.events import OrderPaid, PaymentAuthorised, PaymentDeclined, PaymentReturned, ShipmentDispatched
+from commerce.figures import Figure
+from infra.constructs.board import COUNT, STATE, Shown
 from infra.contexts.context import ContextStack, subscribe
 from infra.iam import allow, on_index, on_key, on_table
+from infra.troubles import Trouble
 
 
 class PaymentsStack(ContextStack):
     """See `ContextStack`."""
 
     context = "payments"
+    shown = (
+        Shown("Authorised", PaymentAuthorised, COUNT),
+        Shown("Declined", PaymentDeclined, COUNT),
+        Shown("Orders paid", OrderPaid, COUNT),
+        Shown("Returned", PaymentReturned, COUNT),
+        Shown("Returns due now", Figure.RETURNS_DUE, STATE),
+        Shown("Wrong amounts", Figure.PAYMENT_MISMATCHED, COUNT),
+    )
 
     def build(self) -> None:
         environment = {"PAYMENTS_TABLE": self.names.table("payments")}
@@ -51,4 +62,12 @@ class PaymentsStack(ContextStack):
             statements=[table, on_index(self.names, "payments", "open")],
         )
         self.relay()
-        self.count_alarm("PaymentMismatched", 0, "a callback's amount or currency is not what was asked for")
+        self.tell_of(
+            Trouble.PAYMENT_MISMATCHED,
+            Figure.PAYMENT_MISMATCHED,
+            0,
+            "a callback's amount or currency is not what was asked for",
+        )
+        self.tell_of_state(
+            Trouble.RETURNS_LATE, Figure.RETURNS_DUE, 0, "money that is to be returned does not get back", periods=3
+        )

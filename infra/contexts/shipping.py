@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from aws_cdk import aws_events as events
 
-from commerce.events import FulfilmentRequested, ScanReported
+from commerce.events import (
+    FulfilmentRequested,
+    ScanReported,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentExceptional,
+    ShipmentOutForDelivery,
+)
+from commerce.figures import Figure
+from infra.constructs.board import AGE, COUNT, Shown
 from infra.contexts.context import ContextStack, subscribe
 from infra.iam import on_index, on_key, on_table
 from infra.names import CARRIERS_BUS
+from infra.troubles import Trouble
 
 
 class ShippingStack(ContextStack):
     """See `ContextStack`."""
 
     context = "shipping"
+    shown = (
+        Shown("Orders to fulfil", FulfilmentRequested, COUNT),
+        Shown("Dispatched", ShipmentDispatched, COUNT),
+        Shown("Out for delivery", ShipmentOutForDelivery, COUNT),
+        Shown("Delivered", ShipmentDelivered, COUNT),
+        Shown("In trouble", ShipmentExceptional, COUNT),
+        Shown("Scans not understood", Figure.UNKNOWN_SCAN_STATUS, COUNT),
+        Shown("Oldest order not dispatched", Figure.LONGEST_DISPATCH_WAIT, AGE),
+        Shown("Oldest order on its way", Figure.LONGEST_DELIVERY_WAIT, AGE),
+    )
 
     def build(self) -> None:
         environment = {"SHIPPING_TABLE": self.names.table("shipping")}
@@ -61,4 +81,9 @@ class ShippingStack(ContextStack):
             statements=[on_table(self.names, "shipping", "GetItem", "UpdateItem")],
         )
         self.relay()
-        self.count_alarm("UnknownScanStatus", 0, "a carrier reports a status that has no meaning here yet")
+        self.tell_of(
+            Trouble.UNKNOWN_SCANS,
+            Figure.UNKNOWN_SCAN_STATUS,
+            0,
+            "a carrier reports a status that has no meaning here yet",
+        )

@@ -13,11 +13,17 @@ from aws_cdk import aws_ses as ses
 from constructs import Construct
 
 from commerce.access import GROUPS
+from infra.constructs.alarm import Alarms
 from infra.constructs.daily_backups import DailyBackups
+from infra.constructs.metrics import THROTTLES
 from infra.constructs.runtime import stateful_removal
 from infra.names import CARRIERS_BUS, COMMERCE_BUS, Names
 from infra.settings import Stage
 from infra.tables import TABLES, Table
+from infra.troubles import Trouble
+
+THROTTLED_TOO_OFTEN = 10
+"""Throttled reads or writes of a period: fewer are a table that is growing, and the SDK tries them again."""
 
 
 class DataStack(Stack):
@@ -28,6 +34,7 @@ class DataStack(Stack):
         self._stage = stage
         self._names = Names(self, stage)
         self._removal = stateful_removal(stage)
+        self._alarms = Alarms(self, stage=stage, names=self._names)
         for context, table in TABLES.items():
             restored = stage.tables.get(context)
             if restored is None or restored.imported:
@@ -37,6 +44,7 @@ class DataStack(Stack):
                 self._names.publish(f"streams/{context}", self._names.published(restored_stream(self._names, context)))
             self._names.publish(f"tables/{context}", self._names.table(context))
             CfnOutput(self, f"{context.capitalize()}TableName", value=self._names.table(context))
+            self._watch(context, table)
         if stage.backup_days:
             DailyBackups(self, stage=stage, names=self._names, tables=list(TABLES))
         self._bus(COMMERCE_BUS)
@@ -80,6 +88,22 @@ class DataStack(Stack):
         )
         if table.publishes and made.table_stream_arn is not None:
             self._names.publish(f"streams/{context}", made.table_stream_arn)
+
+    def _watch(self, context: str, table: Table) -> None:
+        of = self._alarms.metrics
+        for metric in THROTTLES:
+            kind = metric.removesuffix("Events")
+            for name, throttled in (
+                (context, of.table(context, metric)),
+                *((f"{context}-{index}", of.index(context, index, metric)) for index in table.indexes),
+            ):
+                self._alarms.raise_above(
+                    Trouble.TABLE_THROTTLED,
+                    f"{name}-{kind.removesuffix('Throttle').lower()}",
+                    throttled,
+                    THROTTLED_TOO_OFTEN,
+                    f"{self._names.table(context)} is asked for more than it can do at once",
+                )
 
     def _bus(self, bus: str, statements: list[iam.PolicyStatement] | None = None) -> None:
         made = events.CfnEventBus(

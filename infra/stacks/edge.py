@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import re
 
-from aws_cdk import CfnOutput, Fn, Stack
+from aws_cdk import CfnOutput, Duration, Fn, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_certificatemanager as certificates
+from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from commerce import origin
 from commerce.access import ROUTES, Route
-from infra.constructs.alarm import PERIOD, raise_when
+from infra.constructs.alarm import Alarms
+from infra.constructs.metrics import P99, SUM, of_api
 from infra.constructs.runtime import log_group
 from infra.names import Names
 from infra.settings import ORIGIN_DIGESTS, Domain, Stage
+from infra.troubles import Trouble
 
 _LOG = {
     "requestId": "$context.requestId",
@@ -31,6 +34,13 @@ _LOG = {
 }
 """One line a request, without anything that names a person."""
 
+_ERRORS = 2
+"""Server errors of a period that wake nobody: a single one is a caller's bad luck, and is in the access log."""
+_SLOW = 3000
+"""Milliseconds."""
+_ENOUGH = 100
+"""Requests of a period below which the share of those refused says nothing."""
+
 _SENT = ["authorization", "content-type", "idempotency-key", "if-none-match", "order-token"]
 
 
@@ -44,6 +54,7 @@ class EdgeStack(Stack):
         super().__init__(scope, f"commerce-{stage.name}-edge", description="The public HTTP API")
         self._stage = stage
         self._names = Names(self, stage)
+        self.alarms = Alarms(self, stage=stage, names=self._names)
         domain = stage.entry.domain if stage.entry else None
         self._api = apigateway.HttpApi(
             self,
@@ -70,6 +81,7 @@ class EdgeStack(Stack):
         made = self._default_stage(routes)
         if domain:
             self._own_name(domain, made)
+        self._watch()
         self._names.publish("api-id", self._api.api_id)
         if stage.entry:
             CfnOutput(self, "OriginSecretName", value=self._names.of("origin"))
@@ -146,15 +158,6 @@ class EdgeStack(Stack):
         )
         for route in routes:  # settings of a route that is not there yet are refused
             made.add_resource_dependency(route)
-        raise_when(
-            self,
-            "ServerErrors",
-            self._api.metric_server_error(period=PERIOD),
-            0,
-            "the API answered with a server error: see its access log",
-            stage=self._stage,
-            names=self._names,
-        )
         return made
 
     def _own_name(self, domain: Domain, stage: apigateway.CfnStage) -> None:
@@ -170,6 +173,34 @@ class EdgeStack(Stack):
             self, "Mapping", api_id=self._api.api_id, domain_name=name.name, stage=stage.stage_name
         ).add_resource_dependency(stage)
         CfnOutput(self, "ApiNameTarget", value=name.regional_domain_name)
+
+    def _watch(self) -> None:
+        alarms, api_id = self.alarms, self._api.api_id
+        alarms.raise_above(
+            Trouble.API_ERRORS,
+            "api",
+            of_api(api_id, "5xx", SUM),
+            _ERRORS,
+            f"the API answered more than {_ERRORS} requests with a server error",
+        )
+        alarms.raise_above(
+            Trouble.API_SLOW,
+            "api",
+            of_api(api_id, "Latency", P99),
+            _SLOW,
+            f"one request in a hundred takes more than {_SLOW / 1000:.0f} s",
+            periods=3,
+        )
+        refused = cloudwatch.MathExpression(
+            expression=f"IF(requests >= {_ENOUGH}, 100 * refused / requests, 0)",
+            using_metrics={"requests": of_api(api_id, "Count", SUM), "refused": of_api(api_id, "4xx", SUM)},
+            label="refused, in a hundred",
+            period=Duration.seconds(self._stage.alarm_period),
+        )
+        alarms.raise_above(
+            Trouble.API_REFUSALS, "api", refused, 50, "more requests are refused than answered", periods=3
+        )
+        alarms.wake()
 
 
 def _open_and_dear(key: str, route: Route) -> bool:

@@ -88,20 +88,6 @@ def test_every_function_has_a_published_version_behind_the_alias_live(synthesise
     assert sorted(behind) == sorted(made)
 
 
-def test_every_function_has_alarms_on_errors_and_throttles(synthesised: Synthesised) -> None:
-    watched = Counter(
-        (stack, flat(dimension["Value"]), alarm["Properties"]["MetricName"])
-        for stack, _, alarm in synthesised.resources("AWS::CloudWatch::Alarm")
-        if alarm["Properties"].get("Namespace") == "AWS/Lambda"
-        for dimension in alarm["Properties"]["Dimensions"]
-        if dimension["Name"] == "FunctionName"
-    )
-    for stack, logical, function in synthesised.resources("AWS::Lambda::Function"):
-        task = ".tasks." in function["Properties"]["Handler"]  # what it refuses is caught, or fails its execution
-        assert watched[(stack, f"${{{logical}}}", "Errors")] == (0 if task else 1), logical
-        assert watched[(stack, f"${{{logical}}}", "Throttles")] == 1, logical
-
-
 def test_no_role_is_shared_and_none_is_added_to(synthesised: Synthesised) -> None:
     roles = Counter(
         (stack, flat(function["Properties"]["Role"]))

@@ -124,37 +124,6 @@ def test_no_queue_takes_messages_without_tls(synthesised: Synthesised) -> None:
     assert guarded == queues
 
 
-def test_every_dead_letter_queue_has_an_alarm_on_its_first_message_and_every_queue_one_on_age(
-    synthesised: Synthesised,
-) -> None:
-    alarms = {
-        (stack, flat(dimension["Value"])): alarm["Properties"]
-        for stack, _, alarm in synthesised.resources("AWS::CloudWatch::Alarm")
-        for dimension in alarm["Properties"].get("Dimensions", [])
-        if dimension["Name"] == "QueueName"
-    }
-    for stack, logical, queue in synthesised.resources("AWS::SQS::Queue"):
-        alarm = alarms.pop((stack, f"${{{logical}.QueueName}}"))
-        if queue["Properties"]["QueueName"].endswith("-dlq"):
-            assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
-            assert alarm["Threshold"] == 0
-        else:
-            assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
-    assert alarms == {}
-
-
-def test_alarms_wake_somebody_where_a_stage_names_one(synthesised: Synthesised) -> None:
-    topics = list(synthesised.resources("AWS::SNS::Topic"))
-    assert bool(topics) is bool(synthesised.stage.alarm_mail)
-    for _, name, alarm in synthesised.resources("AWS::CloudWatch::Alarm"):
-        actions = [flat(action) for action in alarm["Properties"].get("AlarmActions", [])]
-        if synthesised.stage.alarm_mail:
-            [action] = actions
-            assert action.endswith(f":commerce-{synthesised.stage.name}-alarms"), name
-        else:
-            assert actions == []
-
-
 def test_every_mapping_reports_partial_failures_and_targets_an_alias(synthesised: Synthesised) -> None:
     for stack, _, mapping in synthesised.resources("AWS::Lambda::EventSourceMapping"):
         assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

@@ -83,23 +83,6 @@ def test_workflows_are_traced_and_log_their_errors_without_data(synthesised: Syn
         assert log["Properties"]["RetentionInDays"] == synthesised.stage.log_retention_days
 
 
-def test_a_workflow_that_fails_times_out_or_is_aborted_raises_an_alarm(synthesised: Synthesised) -> None:
-    watched = {
-        (flat(alarm["Properties"]["Dimensions"][0]["Value"]), alarm["Properties"]["MetricName"])
-        for _, _, alarm in synthesised.resources("AWS::CloudWatch::Alarm")
-        if alarm["Properties"].get("Namespace") == "AWS/States"
-    }
-    ends = {
-        "STANDARD": ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"),
-        "EXPRESS": ("ExecutionsFailed", "ExecutionsTimedOut"),  # nobody can stop one
-    }
-    assert watched == {
-        (f"${{{logical}}}", metric)
-        for _, logical, machine in synthesised.resources("AWS::StepFunctions::StateMachine")
-        for metric in ends[machine["Properties"].get("StateMachineType", "STANDARD")]
-    }
-
-
 def test_the_completion_is_express_and_ends_in_time_without_waits(synthesised: Synthesised) -> None:
     made = {name: (properties, asl) for name, properties, asl in machines(synthesised)}
     properties, asl = made[COMPLETION_MACHINE]

@@ -60,6 +60,93 @@ def test_every_mend_is_shown() -> None:
     assert [mend.name for mend in MENDS if f'"{mend.name}"' not in shown] == []
 
 
+# ---- what functions count, and alarms on it ------------------------------------------------------------------------
+
+COUNTING = """
+import json
+def handler(event, context):
+    told = {"Namespace": "shop", "Dimensions": [["service"]], "Metrics": [{"Name": "Sold", "Unit": "Count"}]}
+    print(json.dumps({"_aws": {"Timestamp": 0, "CloudWatchMetrics": [told]}, "service": event["of"], "Sold": [2.0, 3]}))
+    print('a line with "_aws" in it')
+"""
+
+
+def alarm(cloud: LocalCloud, name: str, of: str, absent: str = "notBreaching") -> None:
+    kit.client(cloud, "cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        Namespace="shop",
+        MetricName="Sold",
+        Dimensions=[{"Name": "service", "Value": of}],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=4,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData=absent,
+    )
+
+
+def states(cloud: LocalCloud) -> dict[str, str]:
+    found = kit.client(cloud, "cloudwatch").describe_alarms()["MetricAlarms"]
+    return {one["AlarmName"]: one["StateValue"] for one in found}
+
+
+def counts(cloud: LocalCloud) -> list[float]:
+    now = datetime.now(UTC)
+    asked = {
+        "Id": "sold",
+        "MetricStat": {
+            "Metric": {"Namespace": "shop", "MetricName": "Sold", "Dimensions": [{"Name": "service", "Value": "hats"}]},
+            "Period": 60,
+            "Stat": "Sum",
+        },
+    }
+    answer = kit.client(cloud, "cloudwatch").get_metric_data(
+        MetricDataQueries=[asked], StartTime=now - timedelta(minutes=5), EndTime=now + timedelta(minutes=5)
+    )
+    values: list[float] = answer["MetricDataResults"][0]["Values"]
+    return values
+
+
+def test_what_a_function_counts_in_its_log_is_a_metric_and_raises_the_alarm_on_it_alone(mended: LocalCloud) -> None:
+    kit.function(mended, "counting", COUNTING)
+    for name, of, absent in (
+        ("hats", "hats", "notBreaching"),
+        ("shoes", "shoes", "notBreaching"),
+        ("dead", "shoes", "breaching"),
+        ("as-before", "shoes", "ignore"),
+    ):
+        alarm(mended, name, of, absent)
+    before = {"hats": "OK", "shoes": "OK", "dead": "ALARM", "as-before": "INSUFFICIENT_DATA"}
+    assert states(mended) == before
+    kit.invoke(mended, "counting", {"of": "hats"})
+    assert kit.until(lambda: sum(counts(mended)) == 5)
+    assert states(mended) == before | {"hats": "ALARM"}
+
+
+def test_without_the_mends_nothing_is_counted_and_no_alarm_looks(without: Callable[..., LocalCloud]) -> None:
+    cloud = without("embedded_metrics", "alarms_looked_at")
+    kit.function(cloud, "counting", COUNTING)
+    kit.invoke(cloud, "counting", {"of": "hats"})
+    assert sum(counts(cloud)) == 0
+    alarm(cloud, "hats", "hats")
+    first = states(cloud)
+    data = [{"MetricName": "Sold", "Dimensions": [{"Name": "service", "Value": "hats"}], "Value": 9}]
+    kit.client(cloud, "cloudwatch").put_metric_data(Namespace="shop", MetricData=data)
+    assert (first, states(cloud)) == ({"hats": "OK"}, {"hats": "ALARM"}), "it looks when a client puts data"
+    kit.client(cloud, "cloudwatch").set_alarm_state(AlarmName="hats", StateValue="OK", StateReason="by hand")
+    assert states(cloud) == {"hats": "OK"}
+
+
+def test_without_the_mend_an_alarm_is_on_all_metrics_of_a_name(without: Callable[..., LocalCloud]) -> None:
+    cloud = without("alarm_of_its_dimensions")
+    alarm(cloud, "shoes", "shoes", "breaching")
+    assert states(cloud) == {"shoes": "INSUFFICIENT_DATA"}
+    data = [{"MetricName": "Sold", "Dimensions": [{"Name": "service", "Value": "hats"}], "Value": 9}]
+    kit.client(cloud, "cloudwatch").put_metric_data(Namespace="shop", MetricData=data)
+    assert states(cloud) == {"shoes": "ALARM"}
+
+
 # ---- what a function's exception is called -------------------------------------------------------------------------
 
 

@@ -273,6 +273,20 @@ MENDS: tuple[Mend, ...] = (
         ),
     ),
     Mend(
+        name="embedded_metrics",
+        why="CloudWatch Logs takes metrics out of what functions log in the embedded metric format.",
+        module="ministack.services.lambda_svc",
+        target="_emit_lambda_logs",
+        pieces=(
+            (
+                """        from ministack.services import cloudwatch_logs as _cwl\n""",
+                """        from ministack.services import cloudwatch as _cw, cloudwatch_logs as _cwl\n"""
+                """        from tools.localcloud.metrics import publish_embedded\n\n"""
+                """        publish_embedded(log_text or '', _cw.record_metric)\n""",
+            ),
+        ),
+    ),
+    Mend(
         name="replay_is_filtered",
         why="A replay goes to the rules that it names and to no other; the emulator gives it to all that match.",
         module="ministack.services.eventbridge",
@@ -282,6 +296,39 @@ MENDS: tuple[Mend, ...] = (
                 """                replayed["ReplayName"] = name\n""",
                 """                replayed["ReplayName"] = name\n"""
                 """                replayed["_FilterArns"] = dest.get("FilterArns")\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="alarm_of_its_dimensions",
+        why=(
+            "An alarm is on the metric with its dimensions, not on all of that name; and when there is no data, it "
+            "does what TreatMissingData says: the emulator leaves it as it was."
+        ),
+        module="ministack.services.cloudwatch",
+        target="_evaluate_alarm",
+        pieces=(
+            (
+                """    for (k_ns, k_mn, _), pts in _metrics.items():\n        if k_ns == ns and k_mn == mn:\n""",
+                """    wanted = alarm.get("Dimensions") or {}\n"""
+                """    wanted = _dims_key(wanted if isinstance(wanted, dict) else _dims_from_list(wanted))\n"""
+                """    for (k_ns, k_mn, k_dk), pts in _metrics.items():\n"""
+                """        if k_ns == ns and k_mn == mn and k_dk == wanted:\n""",
+            ),
+            ("""    if not all_pts:\n        return\n\n""", ""),
+            (
+                """    if not recent:\n        return\n""",
+                """    absent = alarm.get("TreatMissingData")\n"""
+                """    if not recent and absent not in ("breaching", "notBreaching"):\n        return\n""",
+            ),
+            (
+                """    val = _stat_value(stats, stat_name, recent)\n    if val is None:\n        return\n""",
+                """    val = _stat_value(stats, stat_name, recent) if recent else float("nan")\n"""
+                """    if val is None:\n        return\n""",
+            ),
+            (
+                """    breaching = cmp.get(op, False)\n""",
+                """    breaching = cmp.get(op, False) if recent else absent == "breaching"\n""",
             ),
         ),
     ),
@@ -296,6 +343,19 @@ MENDS: tuple[Mend, ...] = (
                 """        if not rule.get("EventPattern"):\n            continue\n"""
                 """        if event.get("_FilterArns") and rule["Arn"] not in event["_FilterArns"]:\n"""
                 """            continue\n""",
+            ),
+        ),
+    ),
+    Mend(
+        name="alarms_looked_at",
+        why="Alarms are evaluated all the time; the emulator does it only when a client puts data.",
+        module="ministack.services.cloudwatch",
+        target="_describe_alarms",
+        pieces=(
+            (
+                """    if is_cbor or is_json:\n        names = cbor_data.get("AlarmNames", [])\n""",
+                """    _evaluate_all_alarms()\n"""
+                """    if is_cbor or is_json:\n        names = cbor_data.get("AlarmNames", [])\n""",
             ),
         ),
     ),

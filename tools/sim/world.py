@@ -655,8 +655,8 @@ class World:
 
                 return log
 
-        def count(name: str, value: int = 1) -> None:
-            world.counted[name] += value
+        def record(counts: Mapping[str, int], _seconds: Mapping[str, int] | None = None) -> None:
+            world.counted.update(counts)
 
         def client(service: str, **options: Any) -> Any:
             retries = getattr(options.get("config"), "retries", None) or {}
@@ -673,7 +673,7 @@ class World:
             (boto3, "client", client),
             (clock.SystemClock, "now", told),
             (telemetry, "logger", lambda: Log()),
-            (telemetry, "count", count),
+            (telemetry, "record", record),
             (secrets, "randbits", dice.getrandbits),
             (secrets, "token_hex", lambda size: dice.randbytes(size).hex()),
             (secrets, "token_bytes", dice.randbytes),

@@ -10,7 +10,8 @@ the fact (`begin_close`). A token that is answered or over is left alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from commerce import telemetry
@@ -384,8 +385,24 @@ def owned(order: Order, who: OrderClaims | str) -> Order:
 # --- what the clock does -----------------------------------------------------------------------
 
 
-def sweep(orders: Orders, runs: Executions, windows: Windows, clock: Clock) -> dict[str, int]:
-    """Act on every open order whose clock has run out; return how many of each kind.
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found.
+
+    Attributes
+    ----------
+    counts
+        How many orders of each kind it acted on.
+    first
+        When the first clock of each stage runs out, or ran out.
+    """
+
+    counts: Mapping[str, int]
+    first: Mapping[Stage, datetime | None]
+
+
+def sweep(orders: Orders, runs: Executions, windows: Windows, clock: Clock) -> Swept:
+    """Act on every open order whose clock has run out.
 
     A delivered order is accepted by its window. A dispatched one that nobody delivered is marked
     silent. One that should have left long ago is started if it never was (its message was lost). What
@@ -395,14 +412,33 @@ def sweep(orders: Orders, runs: Executions, windows: Windows, clock: Clock) -> d
     """
     now = clock.now()
     counts = {"accepted": 0, "silent": 0, "started": 0, "stuck": 0, "failed": 0}
+    first: dict[Stage, datetime | None] = {}
     for stage, act in ((Stage.ACCEPTANCE, _after_delivery), (Stage.DELIVERY, _in_silence), (Stage.DISPATCH, _unsent)):
-        for order_id in orders.overdue(stage, now):
+        clocks = orders.clocks(stage, now)
+        first[stage] = clocks.first
+        for order_id in clocks.overdue:
             try:
                 counts[act(order_id, orders, runs, windows, clock)] += 1
             except Exception:  # noqa: BLE001 - whatever one order's trouble is, the others' clocks run too
                 telemetry.logger().exception("sweep failed", extra={"order_id": order_id})
                 counts["failed"] += 1
-    return counts
+    return Swept(counts, first)
+
+
+def longest_waits(swept: Swept, set_to: Mapping[Stage, timedelta], clock: Clock) -> dict[Stage, int]:
+    """Return for each stage of ``set_to`` how many seconds ago its oldest clock was started; 0 if none runs.
+
+    Parameters
+    ----------
+    set_to
+        How long each stage's clock runs.
+    """
+    now = clock.now()
+
+    def waits(due: datetime | None, runs: timedelta) -> int:
+        return 0 if due is None else max(0, int((now - due + runs).total_seconds()))
+
+    return {stage: waits(swept.first[stage], runs) for stage, runs in set_to.items()}
 
 
 def _after_delivery(order_id: str, orders: Orders, runs: Executions, windows: Windows, clock: Clock) -> str:

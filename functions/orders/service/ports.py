@@ -70,6 +70,22 @@ class OrderList:
     next: dict[str, str] | None
 
 
+@dataclass(frozen=True)
+class Clocks:
+    """How the clocks of the orders in one stage stand.
+
+    Attributes
+    ----------
+    overdue
+        The orders whose clock has run out.
+    first
+        When the first clock runs out, or ran out; None if nothing is in this stage.
+    """
+
+    overdue: Sequence[str]
+    first: datetime | None
+
+
 class Orders(Protocol):
     """The orders, each a header with its revisions, waits and idempotency key."""
 
@@ -121,8 +137,8 @@ class Orders(Protocol):
         """Return open orders of a stage, shard by shard, the oldest clock first."""
         ...
 
-    def overdue(self, stage: Stage, now: datetime) -> Iterable[str]:
-        """Yield the ids of the orders whose clock of this stage has run out."""
+    def clocks(self, stage: Stage, now: datetime) -> Clocks:
+        """Return how the clocks of this stage stand."""
         ...
 
 

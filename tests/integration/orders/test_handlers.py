@@ -10,7 +10,9 @@ import boto3
 import pytest
 
 from commerce import aws as clients
+from commerce import telemetry
 from commerce.events import OffersPublished
+from commerce.figures import Figure
 from orders import api, tasks, wiring, workers
 from tests.integration.calls import request
 from tests.integration.conftest import make_table
@@ -201,3 +203,22 @@ def test_a_buyer_who_places_too_many_orders_is_told_when_to_go_on(
     assert headers["Content-Type"] == "application/problem+json"
     assert place(key="key-2")[0] == 202, "the same order again"
     assert place("cus-2", key="key-3")[0] == 202
+
+
+def test_the_sweep_tells_of_everything_it_looks_at(
+    deployed: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_ARN", "lifecycle")
+    monkeypatch.setenv("COMPLETION_ARN", "completion")
+    telemetry.metrics.cache_clear()
+    place()
+    capsys.readouterr()
+    workers.sweep({}, None)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    told = {name: value for line in lines for name, value in line.items() if isinstance(value, list)}
+    units = {one["Name"]: one["Unit"] for line in lines for one in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert len(lines) == 2, "a line for orders, one for erasures"
+    assert set(told) == {figure.value for figure in Figure if figure.context == "orders"}
+    assert 0 <= told.pop("LongestDispatchWait")[0] < 60
+    assert units["LongestDispatchWait"] == "Seconds"
+    assert set(map(tuple, told.values())) == {(0.0,)}

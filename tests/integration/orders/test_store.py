@@ -14,7 +14,7 @@ from commerce.dynamo import Table, dump
 from commerce.events import OrderDelivered, OrderPlaced
 from orders import model
 from orders.model import Line, NoSuchOrder, NumberTaken, Order, Revision, Shipment, Stage, Status, Wait, Windows, charge
-from orders.service.ports import Changed, Key, KeyUsed, Window, WindowFull
+from orders.service.ports import Changed, Clocks, Key, KeyUsed, Window, WindowFull
 from orders.store import DynamoOrders
 from tests.integration.conftest import make_table
 from tests.unit.orders.fakes import NOW, offer
@@ -169,7 +169,7 @@ def size(value: Any) -> int:
     raise TypeError(value)
 
 
-def test_open_orders_are_listed_by_stage_and_due_time(store: DynamoOrders) -> None:
+def test_open_orders_are_listed_by_stage_and_due_time(store: DynamoOrders, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = [f"0606{n:08d}" for n in range(20)]
     for n, number in enumerate(numbers):
         store.add(order(number, due=NOW + timedelta(minutes=n)), revision(), key(number), [])
@@ -181,8 +181,13 @@ def test_open_orders_are_listed_by_stage_and_due_time(store: DynamoOrders) -> No
         if position is None:
             break
     assert sorted(found) == numbers
-    assert sorted(store.overdue(Stage.DISPATCH, NOW + timedelta(minutes=5))) == numbers[:5]
-    assert list(store.overdue(Stage.DELIVERY, NOW + timedelta(days=9))) == []
+    first = min(store.get(one).due or NOW for one in numbers)
+    for glance in (1, 2, 25):
+        monkeypatch.setattr("orders.store.GLANCE", glance)
+        clocks = store.clocks(Stage.DISPATCH, NOW + timedelta(minutes=5))
+        assert (sorted(clocks.overdue), clocks.first) == (numbers[:5], first)
+    assert store.clocks(Stage.DISPATCH, NOW - timedelta(days=9)) == Clocks([], first)
+    assert store.clocks(Stage.DELIVERY, NOW + timedelta(days=9)) == Clocks([], None)
 
 
 def test_a_customer_sees_his_orders_newest_first_page_by_page(store: DynamoOrders) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, StrictStr, ValidationError
 from stdnum.iso7064 import mod_37_36
 
-from commerce import http, ids, money, outbox, relay, strict
+from commerce import http, ids, money, outbox, relay, strict, telemetry
 from commerce.access import GROUPS, ROUTES
 from commerce.clock import parse, rfc3339
 from commerce.errors import CommerceError, Forbidden, Invalid, Malformed, Unauthenticated
@@ -213,6 +213,21 @@ def test_the_relay_publishes_all_events_of_a_batch() -> None:
 @pytest.mark.parametrize(("refused", "sequence"), [({0}, "0"), ({1}, "2"), ({12}, "2"), ({26}, "3")])
 def test_the_relay_reports_the_first_record_that_was_not_taken(refused: set[int], sequence: str) -> None:
     assert relay.publish(stream(1, 0, 25, 2), cast("Any", Bus(refused)), "commerce") == sequence
+
+
+@pytest.mark.parametrize(("refused", "counted"), [((), 28), ({0}, 0), ({1}, 1), ({12}, 12), ({26}, 26)])
+def test_the_relay_counts_what_was_taken_in_one_line(
+    refused: Collection[int], counted: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "inventory")
+    telemetry.metrics.cache_clear()
+    relay.publish(stream(1, 0, 25, 2), cast("Any", Bus(refused)), "commerce")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [line["StockAvailable"] for line in lines] == ([[counted]] if counted else [])
+    for line in lines:
+        [directive] = line["_aws"]["CloudWatchMetrics"]
+        assert (directive["Namespace"], directive["Dimensions"]) == ("commerce", [["service"]])
+        assert line["service"] == "inventory"
 
 
 def test_a_field_at_fault_is_named_without_what_pydantic_calls_a_unions_members() -> None:

@@ -25,7 +25,7 @@ from orders.model import (
     Stage,
     Wait,
 )
-from orders.service.ports import Changed, Key, KeyUsed, OrderList, Window, WindowFull
+from orders.service.ports import Changed, Clocks, Key, KeyUsed, OrderList, Window, WindowFull
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 PACE = Pace(1000, timedelta(hours=1))
@@ -98,10 +98,14 @@ class FakeOrders:
     def open(self, stage: Stage, limit: int, position: dict[str, str] | None) -> OrderList:
         return OrderList([one for one in self.headers.values() if STAGES.get(one.status) is stage][:limit], None)
 
-    def overdue(self, stage: Stage, now: datetime) -> Iterator[str]:
-        for order in list(self.headers.values()):
-            if STAGES.get(order.status) is stage and order.due is not None and order.due < now:
-                yield order.order_id
+    def clocks(self, stage: Stage, now: datetime) -> Clocks:
+        dues = {
+            order.order_id: order.due
+            for order in self.headers.values()
+            if STAGES.get(order.status) is stage and order.due is not None
+        }
+        overdue = [order_id for order_id, due in dues.items() if due < now]
+        return Clocks(overdue, min(dues.values(), default=None))
 
     # erasures
 

@@ -37,7 +37,7 @@ from commerce.events import (
 from commerce.tokens import OrderClaims
 from orders import model
 from orders.contract import PlaceOrder
-from orders.model import TERMINAL, TRANSITIONS, Order, Status, Wait, Windows
+from orders.model import TERMINAL, TRANSITIONS, Order, Stage, Status, Wait, Windows
 from orders.service import lifecycle
 from orders.service.placing import Desk, place
 from orders.service.ports import Overtaken
@@ -349,34 +349,66 @@ def test_a_dispatched_order_cannot_be_cancelled(world: World) -> None:
 
 def test_the_clock_accepts_marks_silence_and_starts_what_was_lost(world: World) -> None:
     world.clock.move(timedelta(days=2))
-    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["started"] == 1
+    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).counts["started"] == 1
     assert world.runs.started == [world.id]
     world.until_paid()
-    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["stuck"] == 1
+    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).counts["stuck"] == 1
     world.dispatched(1)
     world.dispatched(2)
     world.clock.move(timedelta(days=11))
     for _ in range(2):
-        assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["silent"] == 1
+        assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).counts["silent"] == 1
         world.clock.move(timedelta(days=11))
     assert [entry.fact for entry in world.order.timeline if "silent" in entry.fact] == ["silent:1", "silent:2"]
     world.delivered(1)
     world.delivered(2)
     delivered = world.order
     assert model.go_silent(delivered, WINDOWS, world.clock.now()) == delivered  # an index that lags behind
-    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["accepted"] == 0
+    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).counts["accepted"] == 0
     world.clock.move(timedelta(days=8))
-    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["accepted"] == 1
+    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).counts["accepted"] == 1
     [told] = world.orders.told(OrderAccepted)
     assert isinstance(told, OrderAccepted)
     assert told.by == "window"
     lifecycle.complete(world.id, world.orders, world.clock)
-    assert set(lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).values()) == {0}
+    assert set(lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).counts.values()) == {0}
+
+
+def test_the_longest_wait_of_each_stage_is_told(world: World) -> None:
+    set_to = {
+        Stage.DISPATCH: timedelta(days=1),
+        Stage.DELIVERY: WINDOWS.silence,
+    }
+
+    def waits() -> dict[Stage, timedelta]:
+        swept = lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)
+        told = lifecycle.longest_waits(swept, set_to, world.clock)
+        assert set(told) == set(set_to)
+        return {stage: timedelta(seconds=seconds) for stage, seconds in told.items() if seconds}
+
+    hour = timedelta(hours=1)
+    started = world.order.due
+    assert started is not None
+    world.clock.move(started - set_to[Stage.DISPATCH] - world.clock.now() + hour)
+    assert waits() == {Stage.DISPATCH: hour}
+    world.until_paid()
+    world.clock.move(hour)
+    assert waits() == {Stage.DISPATCH: 2 * hour}, "it waits for its dispatch since it was placed"
+    world.dispatched(1)
+    world.dispatched(2)
+    world.clock.move(hour)
+    assert waits() == {Stage.DELIVERY: hour}
+    world.clock.move(hour)
+    assert waits() == {Stage.DELIVERY: 2 * hour}
+    world.delivered(1)
+    world.delivered(2)
+    world.clock.move(hour)
+    assert waits() == {}
 
 
 def test_a_completion_that_did_not_end_is_started_again_each_time_its_clock_runs_out(world: World) -> None:
     def sweep() -> int:
-        return lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["stuck"]
+        return lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).counts["stuck"]
 
     world.until_paid()
     for number in (1, 2):
@@ -408,7 +440,7 @@ def test_an_order_accepted_by_a_release_before_is_settled_when_its_acceptance_cl
     lifecycle.accept(world.id, "cus-1", "buyer", world.orders, WINDOWS, world.clock)
     world.orders.headers[world.id] = replace(world.order, due=until)
     world.clock.move(WINDOWS.acceptance + timedelta(seconds=1))
-    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["stuck"] == 1
+    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).counts["stuck"] == 1
     assert len(world.runs.completions) == 1
     assert world.order.due == world.clock.now() + WINDOWS.settlement
 
@@ -419,7 +451,7 @@ def test_one_order_that_fails_does_not_stop_the_sweep(world: World) -> None:
 
     world.runs.start = refuse  # type: ignore[method-assign] # throttled, say
     world.clock.move(timedelta(days=2))
-    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock)["failed"] == 1
+    assert lifecycle.sweep(world.orders, world.runs, WINDOWS, world.clock).counts["failed"] == 1
 
 
 def test_a_change_that_is_overtaken_reads_again_and_in_the_end_is_loud(world: World) -> None:

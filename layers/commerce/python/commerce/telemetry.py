@@ -6,7 +6,9 @@ of a function together.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,15 +26,28 @@ def logger() -> Logger:
 
 @cache
 def metrics() -> Metrics:
-    """Return the function's metrics, written as embedded metric format by `count`."""
+    """Return the function's metrics, written as embedded metric format by `record`."""
     from aws_lambda_powertools.metrics import Metrics
 
-    return Metrics()
+    from commerce.figures import NAMESPACE
+
+    return Metrics(namespace=NAMESPACE)
+
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 def count(name: str, value: int = 1) -> None:
-    """Add ``value`` to the metric ``name`` and write it to the log at once."""
+    """Add ``value`` to the metric ``name``."""
+    record({name: value})
+
+
+def record(counts: Mapping[str, int], seconds: Mapping[str, int] = _NOTHING) -> None:
+    """Write metrics to the log at once, all in one line: CloudWatch takes them from there, and no API is called."""
     from aws_lambda_powertools.metrics import MetricUnit
 
-    metrics().add_metric(name=name, unit=MetricUnit.Count, value=value)
-    metrics().flush_metrics()
+    for unit, values in ((MetricUnit.Count, counts), (MetricUnit.Seconds, seconds)):
+        for name, value in values.items():
+            metrics().add_metric(name=name, unit=unit, value=value)
+    if counts or seconds:
+        metrics().flush_metrics()
