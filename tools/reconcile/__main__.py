@@ -55,23 +55,25 @@ def run(stage: str, since: datetime, *, dry: bool) -> Report:
     }
     now = datetime.now(UTC) + timedelta(minutes=1)
     settle = 0.0 if settings.emulated else RULE_SETTLES
-    sqs = boto3.client("sqs")
+    sqs, ssm = boto3.client("sqs"), boto3.client("ssm")
     with ThreadPoolExecutor() as both:
         commerce, carriers = both.map(
             lambda bus: read(events, sqs, f"{prefix}{bus}", since, now, settle), ("commerce", "carriers")
         )
     desk = Desk(
         stage=settings,
-        tables=tables_of(boto3.client("ssm"), stage),
+        tables=tables_of(ssm, stage),
         dynamodb=dynamodb,
         states=states,
         events=events,
+        kms=boto3.client("kms"),
+        data_key=ssm.get_parameter(Name=f"/commerce/{stage}/data-key-arn")["Parameter"]["Value"],
         lifecycle=machines[f"{prefix}order-lifecycle"],
         completion=machines[f"{prefix}order-completion"],
         watch=Watch(dynamodb, dry=dry),
         dry=dry,
     )
-    return reconcile(desk, commerce, carriers, since, switched_at(boto3.client("ssm"), stage), f"{prefix}commerce")
+    return reconcile(desk, commerce, carriers, since, switched_at(ssm, stage), f"{prefix}commerce")
 
 
 def show(report: Report, *, dry: bool) -> None:

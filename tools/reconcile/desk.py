@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from commerce.clock import FixedClock, SystemClock
 from commerce.dynamo import Item, Table
 from commerce.dynamo import load as plain
+from commerce.vault import KmsVault, Tombstones
 from infra.settings import Stage
 from inventory import service as inventory
 from inventory import warehouses
 from inventory.store import Store as InventoryStore
 from notifications.store import NoticeStore
 from orders.executions import StepFunctions
-from orders.model import NoSuchOrder, Windows
+from orders.model import ErasureState, NoSuchOrder, Windows
+from orders.service import erasing
 from orders.store import DynamoOrders
 from payments import providers
 from payments import service as payments
@@ -27,6 +29,7 @@ from shipping.store import ShippingStore
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 _CHANGES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem")
@@ -76,6 +79,8 @@ class Desk:
     dynamodb: DynamoDBClient
     states: SFNClient
     events: EventBridgeClient
+    kms: KMSClient
+    data_key: str
     lifecycle: str
     completion: str
     watch: Watch
@@ -131,6 +136,17 @@ class Desk:
             self.orders.get(order_id)
         except NoSuchOrder:
             return False
+        return True
+
+    def erase_again(self, subject: str, erased_at: str) -> bool:
+        """Erase a person whom a restore brought back; return whether there was anything of him."""
+        known, vault = self.orders.erasure(subject), self.table("vault")
+        key = vault.get((subject, "KEY")) or {}
+        if known is not None and known.state is ErasureState.ERASED and "erased" in key and "wrapped" not in key:
+            return False
+        people = KmsVault(self.dynamodb, self.kms, self.tables["vault"], self.data_key)
+        desk = erasing.Desk(self.orders, Tombstones(vault), people, SystemClock())
+        erasing.reapply(subject, erased_at, desk, known.order_id if known else "")
         return True
 
     def table(self, context: str) -> Table:

@@ -13,6 +13,7 @@ from commerce import outbox, relay
 from commerce.clock import SystemClock, parse
 from commerce.dynamo import Item
 from commerce.errors import CommerceError
+from commerce.events import CustomerErased
 from infra.tables import TABLES
 from inventory import service as inventory
 from inventory.model import State
@@ -24,9 +25,6 @@ from tools.reconcile import executions, forward, newer
 from tools.reconcile.archive import Archived
 from tools.reconcile.desk import Desk, WouldChange
 from tools.reconcile.newer import NewerOrder
-
-Erase = Callable[[str, str], object]
-"""Erases a person again: his subject, and when he was erased."""
 
 
 @dataclass
@@ -60,7 +58,6 @@ def reconcile(
     since: datetime,
     switched: datetime,
     bus: str,
-    erase: Erase | None = None,
 ) -> Report:
     """Make everything follow from the restored orders and from what was told since.
 
@@ -74,8 +71,6 @@ def reconcile(
         When the restored tables were taken into use.
     bus
         Name of the bus ``commerce``.
-    erase
-        How a person is erased again; None where nobody can be.
     """
     report = Report()
     told, forwards, scans = forward.Outcome(), forward.Outcome(), forward.Outcome()
@@ -85,7 +80,7 @@ def reconcile(
     forward.hear_scans(carriers, desk, scans)
     report.steps |= {"told": told.did, "done again": forwards.did, "scans": scans.did}
     report.trouble += forwards.trouble + scans.trouble
-    _erase_again(commerce, erase, report)  # now, because what was done again may be of somebody who was erased later
+    _erase_again(commerce, desk, report)  # now, because what was done again may be of somebody who was erased later
     orders = list(_orders(desk))
     known = {order.order_id for order in orders}
     recent = [order for order in orders if order.timeline and max(one.at for one in order.timeline) >= since]
@@ -100,18 +95,13 @@ def reconcile(
     return report
 
 
-def _erase_again(commerce: Sequence[Archived], erase: Erase | None, report: Report) -> None:
+def _erase_again(commerce: Sequence[Archived], desk: Desk, report: Report) -> None:
     done = report.steps["erased"] = []
     for one in commerce:
-        if one.type != "CustomerErased":
-            continue
-        if erase is None:
-            report.trouble.append(
-                f"{one.detail['subject']}: was erased at {one.detail['at']} and is to be erased again"
-            )
+        if one.type != CustomerErased.name():
             continue
         try:
-            erased = erase(str(one.detail["subject"]), str(one.detail["at"]))
+            erased = desk.erase_again(str(one.detail["subject"]), str(one.detail["at"]))
         except WouldChange:
             erased = True
         if erased:

@@ -17,6 +17,7 @@ from commerce import outbox
 from commerce.clock import rfc3339
 from commerce.events import (
     EVENTS,
+    CustomerErased,
     Fulfilment,
     FulfilmentRequested,
     Line,
@@ -27,6 +28,7 @@ from commerce.events import (
     ShipmentDispatched,
 )
 from commerce.tokens import OrderClaims
+from commerce.vault import KmsVault
 from infra.settings import STAGES
 from infra.tables import TABLES
 from inventory import service as inventory
@@ -115,6 +117,8 @@ def desk_of(states: Any, *, dry: bool) -> Desk:
         dynamodb=client,
         states=states,
         events=boto3.client("events"),
+        kms=boto3.client("kms"),
+        data_key=boto3.client("kms").create_key()["KeyMetadata"]["Arn"],
         lifecycle=MACHINE,
         completion=MACHINE,
         watch=Watch(client, dry=dry),
@@ -213,6 +217,18 @@ def test_an_order_that_went_all_the_way_goes_it_again_and_nobody_hears_of_it_twi
 def test_what_is_contradicted_is_for_a_person(desk: Desk) -> None:
     put(desk)
     assert run(desk, told(REQUESTED)).trouble == [f"{ORDER}: FulfilmentRequested at {AT}: StockTaken {ORDER}"]
+
+
+def test_a_person_whom_the_restore_brought_back_is_erased_again_once(desk: Desk) -> None:
+    put(desk, Status.COMPLETED)
+    vault = KmsVault(desk.dynamodb, desk.kms, desk.tables["vault"], desk.data_key)
+    vault.seal("cus-1", {"name": "Ada Lovelace"})
+    erased = told(CustomerErased(at=AT, subject="cus-1", who="customer"))
+    assert run(desk_of(desk.states, dry=True), erased).steps["erased"] == ["cus-1: erased again"]
+    assert "wrapped" in (desk.table("vault").get(("cus-1", "KEY")) or {})
+    assert run(desk, erased).steps["erased"] == ["cus-1: erased again"]
+    assert "wrapped" not in (desk.table("vault").get(("cus-1", "KEY")) or {})
+    assert run(desk, erased).did == 0
 
 
 def test_a_dry_run_says_so_and_writes_nothing(desk: Desk) -> None:
