@@ -325,7 +325,7 @@ def test_without_the_mend_an_answer_without_a_body_is_an_error(without: Callable
 
 # ---- variables of an API's stage -----------------------------------------------------------------------------------
 
-TELLING = """
+SHOWING = """
 import json
 def handler(event, context):
     return {"statusCode": 200, "body": json.dumps(event.get("stageVariables"))}
@@ -334,12 +334,12 @@ TOLD = {"StageVariables": {"originDigests": "0a,0b"}}
 
 
 def test_a_function_is_told_the_variables_of_its_stage_if_there_are_any(mended: LocalCloud) -> None:
-    assert asked(mended, "telling", TELLING, **TOLD).json() == {"originDigests": "0a,0b"}
-    assert asked(mended, "telling-nothing", TELLING).json() is None
+    assert asked(mended, "showing", SHOWING, **TOLD).json() == {"originDigests": "0a,0b"}
+    assert asked(mended, "showing-nothing", SHOWING).json() is None
 
 
 def test_without_the_mend_a_function_is_told_no_variables(without: Callable[..., LocalCloud]) -> None:
-    assert asked(without("stage_variables_in_event"), "telling", TELLING, **TOLD).json() is None
+    assert asked(without("stage_variables_in_event"), "showing", SHOWING, **TOLD).json() is None
 
 
 # ---- where a layer lies --------------------------------------------------------------------------------------------

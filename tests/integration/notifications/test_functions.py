@@ -14,6 +14,7 @@ from commerce import aws as clients
 from commerce import events, telemetry
 from commerce.dynamo import Table
 from commerce.ids import show_order_number
+from commerce.limits import LONGEST_PARAMETER
 from commerce.vault import KmsVault, Tombstones
 from notifications import api, workers
 from tests.integration.calls import batch, call
@@ -106,7 +107,8 @@ def test_a_notice_is_read_by_its_reader_alone_and_the_first_time_counts(deployed
     assert first["read_at"]
     assert call(api.handler, route, sub=BUYER, path=path)[1] == first
     assert call(api.handler, route, sub=BUYER, path={"id": "no-such"})[0] == 404
-    assert call(api.handler, route, sub=BUYER, path={"id": "a" * 201})[0] == 404
+    assert call(api.handler, route, sub=BUYER, path={"id": "a" * LONGEST_PARAMETER})[0] == 404
+    assert call(api.handler, route, sub=BUYER, path={"id": "a" * (LONGEST_PARAMETER + 1)})[0] == 400
     assert call(api.handler, "GET /me/notifications", sub="somebody-else")[1]["notices"] == []
 
 
