@@ -27,7 +27,7 @@ from pydantic.json_schema import models_json_schema
 
 from commerce.access import ROUTES, Route
 from commerce.http import Operation
-from commerce.limits import LARGEST_BODY, LONGEST_CURSOR, LONGEST_PARAMETER, MOST_A_PAGE, USUAL_PAGE
+from commerce.limits import LARGEST_BODY, LONGEST_CURSOR, LONGEST_PARAMETER, USUAL_PAGE
 from tools.contracts import PlainSchema
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -283,7 +283,8 @@ def _parameters(method: str, path: str, route: Route, operation: Operation) -> l
         longest = LONGEST_CURSOR if name == "cursor" else LONGEST_PARAMETER
         schema: Document = {"type": "string", "maxLength": longest}
         if name == "limit":
-            schema = {"type": "integer", "minimum": 1, "maximum": MOST_A_PAGE, "default": USUAL_PAGE}
+            most = operation.most
+            schema = {"type": "integer", "minimum": 1, "maximum": most, "default": min(most, USUAL_PAGE)}
         found.append({"name": name, "in": "query", "required": False, "description": text, "schema": schema})
     headers = dict(operation.headers or {})
     if method == "POST" and route.open_to != "signature":

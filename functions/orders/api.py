@@ -13,6 +13,7 @@ from commerce.clock import SystemClock, rfc3339
 from commerce.errors import FieldError, Invalid, Unauthenticated
 from commerce.http import Answer, Api, Request, cursor, page_size, read_cursor, serve, with_etag
 from commerce.ids import read_order_number, show_order_number
+from commerce.limits import MOST_EXPORTED
 from commerce.tokens import OrderClaims
 from orders import wiring
 
@@ -144,7 +145,7 @@ def _claim(request: Request) -> Answer:
 def _export(request: Request) -> Answer:
     who = request.caller.subject
     position = read_cursor(request.query.get("cursor"), "customer_id", who)
-    page = wiring.orders().of_customer(who, page_size(request.query, most=10, usual=10), position)
+    page = wiring.orders().of_customer(who, page_size(request.query, most=MOST_EXPORTED, usual=MOST_EXPORTED), position)
     return 200, {"orders": [_exported(one) for one in page.orders], "next": cursor(page.next)}
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from commerce.http import Operation
+from commerce.limits import MOST_EXPORTED
 from orders.contract import PlaceOrder
 
 
@@ -212,7 +213,11 @@ OPENAPI: dict[str, Operation] = {
     "GET /me/export/orders": Operation(
         "All that is held about my orders.",
         response=OrderExportPage,
-        query={"cursor": "Where to go on: `next` of the page before.", "limit": "1 to 10, usually 10."},
+        query={
+            "cursor": "Where to go on: `next` of the page before.",
+            "limit": f"1 to {MOST_EXPORTED}, usually {MOST_EXPORTED}.",
+        },
+        most=MOST_EXPORTED,
     ),
     "GET /guest/orders/{number}/export": Operation(
         "All that is held about a guest's order.", response=OrderExport, headers=_TOKEN

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.support import Platform, Shop
-from tools.client import Deployment
+from tools.client import Deployment, Refused
 
 PROLOGUES_AT_ONCE = 4
 LONGEST_PROLOGUE = 240
@@ -41,7 +41,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     if report.failed and isinstance(shop, Shop):
         try:
             report.sections.append(("orders of this test", shop.report()))
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx.HTTPError, OSError, Refused) as error:
             report.sections.append(("orders of this test", f"cannot be shown: {error}"))
     return report
 

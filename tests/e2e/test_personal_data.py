@@ -86,6 +86,10 @@ def listen(shop: Shop) -> str:
     name = f"tap-{shop.platform.run}"
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    principal = {"Service": "events.amazonaws.com"}
+    sent = {"Effect": "Allow", "Principal": principal, "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [sent]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
     for bus in ("Commerce", "Carriers"):
         on = {"EventBusName": deployment.outputs[f"{bus}BusName"]}
         events.put_rule(Name=name, EventPattern=json.dumps({"source": [{"prefix": "c"}]}), **on)

@@ -14,7 +14,7 @@ from commerce.clock import rfc3339
 from tests.conformance import Conformance, Headers, Known
 from tests.e2e.support import GB, LONDON, Goods, Platform, Shop, order_body, until
 from tests.fuzz.hostile import EXAMPLES
-from tools.client import PlacedOrder, new_key
+from tools.client import Api, PlacedOrder, new_key
 
 pytestmark = pytest.mark.e2e
 
@@ -68,7 +68,7 @@ def there(platform: Platform) -> Iterator[There]:
         shop.wait(one, "awaiting_stock")
     merchant = platform.staff["merchant"]
     replenishments = until(
-        lambda: merchant.ask("GET", "/replenishments", query={"limit": "100"})["replenishments"],
+        lambda: list(every_replenishment(merchant)),
         lambda found: any(one["sku"] == short.sku for one in found),
         "a replenishment",
     )
@@ -91,6 +91,15 @@ def there(platform: Platform) -> Iterator[There]:
     yield There(bearer(person.api.token), orders, goods, values)
     for one in (one for both in orders.values() for one in both):
         one.api.send("POST", f"{one.path}/cancel", key=new_key())
+
+
+def every_replenishment(api: Api) -> Iterator[dict[str, Any]]:
+    """Yield the open replenishments of all pages: other tests have left many."""
+    query = {"limit": "100"}
+    while query:
+        page = api.ask("GET", "/replenishments", query=query)
+        yield from page["replenishments"]
+        query = {"limit": "100", "cursor": page["next"]} if page["next"] else {}
 
 
 def bearer(token: str) -> dict[str, str]:

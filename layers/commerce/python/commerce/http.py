@@ -84,6 +84,8 @@ class Operation:
         Request header -> (description, required).
     refused
         Statuses that it refuses with besides those that follow from its method, path and callers.
+    most
+        Entries of a page, of a list; where it is fewer than usual, that many come unasked.
     """
 
     summary: str
@@ -93,6 +95,7 @@ class Operation:
     query: Mapping[str, str] | None = None
     headers: Mapping[str, tuple[str, bool]] | None = None
     refused: tuple[int, ...] = ()
+    most: int = MOST_A_PAGE
 
 
 class Request:

@@ -27,5 +27,8 @@ LONGEST_PARAMETER = 128
 MOST_A_PAGE = 100
 """Entries of a page of a list."""
 
+MOST_EXPORTED = 10
+"""Orders of a page of a person's own export: each comes whole, with all its lines."""
+
 USUAL_PAGE = 25
 """Entries of a page when nobody says how many."""
