@@ -89,6 +89,10 @@ def there(platform: Platform) -> Iterator[There]:
         "catalog": [f"fuzz-{platform.run}"],
     }
     yield There(bearer(person.api.token), orders, goods, values)
+    # What was drawn has moved these as it came: that they balance is the audit's to say, not the tests' own count.
+    for book in (platform.books.received, platform.books.shipped):
+        for row in [row for row in book if row[0] in (goods.sku, short.sku)]:
+            del book[row]
     for one in (one for both in orders.values() for one in both):
         one.api.send("POST", f"{one.path}/cancel", key=new_key())
 
