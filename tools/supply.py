@@ -41,6 +41,7 @@ REASONS: Mapping[str, str] = {
     "tools/cost/deployed.py": "the kind of resource that is counted",
     "tools/flash/deployed.py": "password of users of a local cloud's own pool",
     "tools/client.py": "any key does for a local cloud",
+    "tools/localcloud/deploy.py": "any key does for a local cloud",
     "tools/localcloud/recorder.py": "any key does for a local cloud",
     "tools/localcloud/server.py": "any key does for a local cloud",
     "tools/record.py": "password of users of a local cloud's own pool",
