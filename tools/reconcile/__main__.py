@@ -69,7 +69,7 @@ def run(stage: str, since: datetime, *, dry: bool) -> Report:
         kms=boto3.client("kms"),
         data_key=ssm.get_parameter(Name=f"/commerce/{stage}/data-key-arn")["Parameter"]["Value"],
         lifecycle=machines[f"{prefix}order-lifecycle"],
-        completion=machines[f"{prefix}order-completion"],
+        completion=machines[f"{prefix}order-completion-express"],
         watch=Watch(dynamodb, dry=dry),
         dry=dry,
     )
