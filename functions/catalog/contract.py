@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from catalog.model import CURRENCIES
 from commerce.clock import parse, rfc3339
 from commerce.events import Sku
+from commerce.limits import DEAREST, MOST_PIECES
 
 
 def _iso_currency(code: str) -> str:
@@ -28,14 +29,10 @@ Currency = Annotated[StrictStr, AfterValidator(_iso_currency), Field(pattern=r"^
 Moment = Annotated[StrictStr, Field(max_length=LONGEST_MOMENT, examples=["2026-12-01T00:00:00Z"]), AfterValidator(_utc)]
 MerchantId = Annotated[StrictStr, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$", examples=["mer_hearts"])]
 LONGEST_TITLE = 200
-MOST_PIECES = 10_000
-"""Pieces of one line of an order; no price begins above."""
 TitleText = Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_TITLE, pattern=r"^[^\x00-\x1f\x7f]*$")]
 MOST_PRODUCTS = 100
 MOST_PRICES = 1000
 """Entries of one call."""
-DEAREST = 1_000_000_000
-"""Minor units of one price."""
 
 PRICE_LIST_ID = r"^[0-9A-Za-z_.-]{1,60}$"
 

@@ -11,10 +11,11 @@ from commerce import aws, settings
 from commerce.clock import SystemClock
 from commerce.dynamo import Table
 from commerce.http import Answer, Api, Operation, Request
+from commerce.limits import LONGEST_NAME
 from commerce.mailbox import EMAIL, LONGEST_EMAIL
 from commerce.vault import KmsVault
 from customers import service
-from customers.model import LOCALE, LONGEST_NAME, PHONE, ContactCard, Profile, Settings, time_zones
+from customers.model import LOCALE, PHONE, ContactCard, Profile, Settings, time_zones
 from customers.store import CustomerStore
 
 

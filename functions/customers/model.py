@@ -18,9 +18,6 @@ LOCALE = r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?$"
 PHONE = r"^\+[1-9][0-9]{6,14}$"
 
 
-LONGEST_NAME = 120
-
-
 class NoProfile(NotFound):
     """The customer has not said who he is yet, or was erased."""
 

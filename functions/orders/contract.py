@@ -7,12 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from commerce.events import Currency, Sku
+from commerce.limits import DEAREST, LONGEST_NAME, MOST_LINES, MOST_PIECES
 from commerce.mailbox import EMAIL, LONGEST_EMAIL
-from orders.model import MOST_LINES, MOST_PIECES
 
-LONGEST_NAME, LONGEST_PHONE = 120, 32
-DEAREST = 1_000_000_000
-"""Minor units of one unit of a product."""
+LONGEST_PHONE = 32
 
 Locale = Annotated[StrictStr, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$", examples=["en-GB"])]
 TimeZone = Annotated[

@@ -13,8 +13,6 @@ from types import MappingProxyType
 
 from commerce.errors import CommerceError, Conflict, Invalid, NotFound, TooMany, Unavailable
 
-MOST_LINES = 1000
-MOST_PIECES = 10_000
 """Bounds of one order: its lines, and the quantity of each. The largest real one has 704 lines."""
 
 

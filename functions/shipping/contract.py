@@ -7,13 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from commerce.events import FulfilmentId, Moment, OrderNumber, Quantity, Sku
+from commerce.limits import MOST_LINES, MOST_PIECES
 from shipping.model import Slip, SlipState
 from shipping.service import Shipment
 from shipping.tracking import PROGRESS_DISPATCHED, PROGRESS_PACKED, Doubt, Parcel, doubt, moment_text
-
-MOST_LINES = 1000
-MOST_PIECES = 10_000
-"""Bounds of one slip: its lines, and the quantity of each, which are those of an order."""
 
 
 class Pick(BaseModel):

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from commerce import limits
 from commerce.address import check_address
-from orders import model
 from orders.contract import PlaceOrder
 from tools.loader import Sample, load_sample
 from tools.loader.cancellations import match
@@ -322,7 +322,7 @@ def test_the_platforms_contract_takes_what_is_to_be_accepted_and_names_what_is_n
             named = {".".join(map(str, one["loc"])) for one in error.errors()}
             assert named <= {fault.field for fault in order.faults}
     assert structural >= 10
-    assert model.MOST_PIECES == MOST_PIECES
+    assert limits.MOST_PIECES == MOST_PIECES
 
 
 def test_every_address_passes_its_countrys_rules(whole: Sample) -> None:

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from commerce.clock import FixedClock
 from commerce.events import OrderPlaced, Price
 from commerce.http import field_errors
+from commerce.limits import MOST_PIECES
 from orders.contract import PlaceOrder
 from orders.model import (
-    MOST_PIECES,
     IdempotencyConflict,
     NumberTaken,
     OrderRefused,

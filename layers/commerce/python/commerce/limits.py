@@ -1,7 +1,8 @@
-"""What any route takes of a request, at most. The limits of a context's own bodies stand in its contract.
+"""What any route takes of a request, at most, and what contexts say alike of the same thing.
 
-All of them, with what they are for and the tests at and above each: ``docs/security.md``. API Gateway's own come first:
-10,240 bytes of request line and headers, 10 MB of body, 30 s.
+The limits of a context's own bodies stand in its contract. All of them, with what they are for and the tests at and
+above each: ``docs/security.md``. API Gateway's own come first: 10,240 bytes of request line and headers, 10 MB of body,
+30 s.
 """
 
 from __future__ import annotations
@@ -32,3 +33,15 @@ MOST_EXPORTED = 10
 
 USUAL_PAGE = 25
 """Entries of a page when nobody says how many."""
+
+MOST_LINES = 1000
+"""Lines of an order, and so of a slip."""
+
+MOST_PIECES = 10_000
+"""Pieces of one line of an order: what is picked of it, and from where on no price begins."""
+
+DEAREST = 1_000_000_000
+"""Minor units of the price of one unit."""
+
+LONGEST_NAME = 120
+"""Characters of a person's name."""
