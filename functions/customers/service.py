@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from commerce.clock import Clock, rfc3339
 from commerce.dynamo import Item
 from commerce.events import CustomerErased
-from commerce.vault import Forgotten
+from commerce.vault import kept_card
 from customers.model import ContactCard, NoProfile, Profile, Settings
 
 
@@ -57,7 +57,7 @@ def profile(customers: Customers, contacts: Contacts, subject: str) -> Profile:
         He has put none, or was erased.
     """
     item = customers.get(subject)
-    card = _card(contacts, subject) if item else None
+    card = kept_card(contacts, subject) if item else None
     if item is None or card is None:
         raise NoProfile()
     return _profile(ContactCard(card["name"], card["email"], card.get("phone")), item)
@@ -90,7 +90,7 @@ def export(customers: Customers, contacts: Contacts, subject: str) -> dict[str, 
     named = ("locale", "time_zone", "created_at", "updated_at")
     return {
         "subject": subject,
-        "card": _card(contacts, subject),
+        "card": kept_card(contacts, subject),
         "settings": {name: item[name] for name in named} if item else None,
     }
 
@@ -100,13 +100,6 @@ def erase(event: CustomerErased, customers: Customers, sign_ins: SignIns) -> Non
     if event.who == "customer":
         customers.erase(event.subject, event.at)
         sign_ins.delete(event.subject)
-
-
-def _card(contacts: Contacts, subject: str) -> dict[str, Any] | None:
-    try:
-        return contacts.contact(subject)
-    except Forgotten:
-        return None
 
 
 def _profile(card: ContactCard, item: Item) -> Profile:

@@ -277,6 +277,10 @@ class Revision:
     lines: Sequence[Line]
 
 
+GUEST = "guest_"
+"""How the ids of guests begin; no customer's does."""
+
+
 class ErasureState(enum.StrEnum):
     """How far the erasure of a person is."""
 

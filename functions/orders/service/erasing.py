@@ -24,7 +24,7 @@ from commerce import telemetry
 from commerce.clock import Clock, parse, rfc3339
 from commerce.events import CustomerErased
 from commerce.vault import Forgotten, Vault
-from orders.model import Erasure, ErasureState, NoSuchOrder, Order, needs_person
+from orders.model import GUEST, Erasure, ErasureState, NoSuchOrder, Order, needs_person
 from orders.service.ports import Changed, Erasures, Tombstones
 
 LATE = timedelta(days=21)
@@ -165,4 +165,4 @@ def _forget_keys(erasure: Erasure, desk: Desk) -> None:
 
 
 def _who(erasure: Erasure) -> Literal["customer", "guest"]:
-    return "guest" if erasure.subject.startswith("guest_") else "customer"
+    return "guest" if erasure.subject.startswith(GUEST) else "customer"

@@ -17,6 +17,7 @@ from commerce.ids import mint_order_number
 from commerce.vault import Vault
 from orders.contract import LineWanted, PlaceOrder
 from orders.model import (
+    GUEST,
     Entry,
     Fact,
     IdempotencyConflict,
@@ -90,7 +91,7 @@ def place(wanted: PlaceOrder, customer_id: str, key: str, desk: Desk) -> Order:
     errors += line_errors
     if errors:
         raise OrderRefused(fields=errors)
-    buyer = customer_id or f"guest_{hashlib.sha256(f'{key} {scope.digest}'.encode()).hexdigest()[:32]}"
+    buyer = customer_id or GUEST + hashlib.sha256(f"{key} {scope.digest}".encode()).hexdigest()[:32]
     if card is None:
         desk.vault.put_contact(
             buyer,

@@ -10,7 +10,7 @@ from commerce.clock import Clock, rfc3339
 from commerce.errors import FieldError, Invalid
 from commerce.ids import show_order_number
 from commerce.tokens import OrderClaims
-from commerce.vault import Forgotten, Vault
+from commerce.vault import Forgotten, Vault, kept_card
 from orders.model import STAGES, Order, Stage, Status
 from orders.service.lifecycle import owned
 from orders.service.ports import Orders
@@ -69,7 +69,7 @@ def exported(order: Order, order_token: str | None, orders: Orders, vault: Vault
     return {
         **whole(order, orders, vault),
         "placed_as": "guest" if guest else "customer",
-        "card": _card(order.buyer, vault) if guest else None,
+        "card": kept_card(vault, order.buyer) if guest else None,
         "timeline": timeline(order)["timeline"],
         "order_token": order_token,
         "parts": [f"{of}/payments", f"{of}/shipments"],
@@ -136,13 +136,6 @@ def _open(order: Order) -> dict[str, Any]:
         "placed_at": rfc3339(order.placed_at),
         "due": _text(order.due),
     }
-
-
-def _card(subject: str, vault: Vault) -> dict[str, Any] | None:
-    try:
-        return vault.contact(subject)
-    except Forgotten:
-        return None
 
 
 def _stage(status: str) -> Stage:

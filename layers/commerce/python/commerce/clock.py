@@ -54,3 +54,9 @@ def parse(text: str) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError(f"{text!r} is outside the calendar") from error
+
+
+def checked_moment(text: str) -> str:
+    """Return ``text`` as it is if it names a moment; raises ``ValueError`` as `parse` does."""
+    parse(text)
+    return text

@@ -10,16 +10,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from commerce.clock import parse
+from commerce.clock import checked_moment
 from commerce.events import OrderNumber
 
-
-def _that_there_is(text: str) -> str:
-    parse(text)
-    return text
-
-
-Instant = Annotated[str, AfterValidator(_that_there_is), Field(max_length=40)]
+Instant = Annotated[str, Field(max_length=40), AfterValidator(checked_moment)]
 """RFC 3339 date-time, as Step Functions or another task wrote it."""
 
 Token = Annotated[str, Field(min_length=1, max_length=2048)]

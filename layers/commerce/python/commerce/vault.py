@@ -65,6 +65,22 @@ class Vault(Protocol):
         ...
 
 
+class Cards(Protocol):
+    """Where contact cards are (`Vault` among others)."""
+
+    def contact(self, subject: str) -> dict[str, Any] | None:
+        """Return the subject's contact card or None; raises `Forgotten` if erased."""
+        ...
+
+
+def kept_card(cards: Cards, subject: str) -> dict[str, Any] | None:
+    """Return the subject's contact card, or None for somebody unknown or erased."""
+    try:
+        return cards.contact(subject)
+    except Forgotten:
+        return None
+
+
 class KmsVault:
     """The vault over a DynamoDB table (key ``pk`` = subject, ``sk`` = ``KEY``) and KMS.
 

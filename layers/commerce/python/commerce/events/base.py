@@ -6,14 +6,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from commerce.clock import parse
+from commerce.clock import checked_moment
 from commerce.ids import new_id
-
-
-def _that_there_is(text: str) -> str:
-    parse(text)
-    return text
-
 
 OrderNumber = Annotated[str, Field(pattern=r"^[0-9B-DF-HJKMNP-TV-Z]{12}$", examples=["06PM4NXBDTKB"])]
 FulfilmentId = Annotated[str, Field(pattern=r"^[0-9B-DF-HJKMNP-TV-Z]{12}-\d{1,3}$", examples=["06PM4NXBDTKB-1"])]
@@ -22,7 +16,7 @@ Sku = Annotated[str, Field(pattern=r"^[0-9A-Za-z_.-]{1,40}$", examples=["85123A"
 Moment = Annotated[
     str,
     Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-11-23T06:07:08.123Z"]),
-    AfterValidator(_that_there_is),
+    AfterValidator(checked_moment),
 ]
 Quantity = Annotated[int, Field(ge=1, examples=[6])]
 
