@@ -42,3 +42,11 @@ TABLES: Mapping[str, Table] = {
     "vault": Table({}, publishes=False),
 }
 """Every table by the context it belongs to; ``vault`` is the kernel's."""
+
+
+def restored_stream(stage: str, table: str) -> str:
+    """Return the name, as the stage's stacks know it, of the parameter that has the stream of a restored table.
+
+    ``python -m tools.restore`` writes it, and the data stack reads it.
+    """
+    return f"restored/{table.removeprefix(f'commerce-{stage}-')}/stream"

@@ -283,7 +283,6 @@ def environment(endpoint: str) -> dict[str, str]:
         "AWS_LAMBDA_FUNCTION_NAME": "orders-intake",
         "PYDANTIC_DISABLE_PLUGINS": "__all__",
         "POWERTOOLS_SERVICE_NAME": "orders",
-        "POWERTOOLS_METRICS_NAMESPACE": "commerce",
         "POWERTOOLS_LOG_LEVEL": "INFO",
         "ORDERS_TABLE": "orders",
         "VAULT_TABLE": "vault",

@@ -281,6 +281,11 @@ class PlacedOrder:
     currency: str
     _seen: dict[str, Answer] = field(default_factory=dict, repr=False)
 
+    @property
+    def id(self) -> str:
+        """The number as the platform itself has it, ``06PM4NXBDTKC``."""
+        return self.number.replace("-", "")
+
     def pay(self, key: str | None = None, provider: str = "sandbox") -> dict[str, Any]:
         """Start a payment; the same key again is the same payment."""
         body = {"provider": provider, "order_token": self.token}

@@ -221,7 +221,7 @@ class Order:
         self.name = name
         self.wants = wants
         self.placed: PlacedOrder = place(buyer.api, _body(buyer, wants))
-        self.id = self.placed.number.replace("-", "")
+        self.id = self.placed.id
         self.subject: str = buyer.subject or json.loads(_unpadded(self.placed.token.split(".")[1]))["buyer"]
         self.mentions = (self.id, self.subject, *wants)
 

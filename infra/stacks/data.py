@@ -19,7 +19,7 @@ from infra.constructs.metrics import THROTTLES
 from infra.constructs.runtime import stateful_removal
 from infra.names import CARRIERS_BUS, COMMERCE_BUS, Names
 from infra.settings import Stage
-from infra.tables import TABLES, Table
+from infra.tables import TABLES, Table, restored_stream
 from infra.troubles import Trouble
 
 THROTTLED_TOO_OFTEN = 10
@@ -41,7 +41,9 @@ class DataStack(Stack):
                 self._table(context, table)
             elif table.publishes:
                 # What the restoring tool made is only referred to: it has told the table's stream.
-                self._names.publish(f"streams/{context}", self._names.published(restored_stream(self._names, context)))
+                self._names.publish(
+                    f"streams/{context}", self._names.published(restored_stream(stage.name, self._names.table(context)))
+                )
             self._names.publish(f"tables/{context}", self._names.table(context))
             CfnOutput(self, f"{context.capitalize()}TableName", value=self._names.table(context))
             self._watch(context, table)
@@ -230,11 +232,6 @@ class DataStack(Stack):
         self._names.publish("user-pool-id", pool.user_pool_id)
         CfnOutput(self, "UserPoolId", value=pool.user_pool_id)
         CfnOutput(self, "UserPoolClientId", value=client.user_pool_client_id)
-
-
-def restored_stream(names: Names, context: str) -> str:
-    """Return the name of the parameter in which ``python -m tools.restore`` publishes a restored table's stream."""
-    return f"restored/{names.table(context).removeprefix(names.of(''))}/stream"
 
 
 def _text(name: str) -> dynamodb.Attribute:

@@ -275,7 +275,7 @@ class Shop:
 
     def slips(self, order: PlacedOrder, number: int = 1) -> list[dict[str, Any]]:
         """Wait for the slips of a paid order and return them."""
-        return [self._slip(f"{order_id(order)}-{at}") for at in range(1, number + 1)]
+        return [self._slip(f"{order.id}-{at}") for at in range(1, number + 1)]
 
     def slip(self, slip: Mapping[str, Any]) -> dict[str, Any]:
         """Return a slip as it is now."""
@@ -407,7 +407,7 @@ class Shop:
         machine = self.platform.deployment.outputs["OrderLifecycleArn"].replace(":stateMachine:", ":execution:")
         try:
             history = states.get_execution_history(
-                executionArn=f"{machine}:{order_id(order)}", reverseOrder=True, maxResults=15
+                executionArn=f"{machine}:{order.id}", reverseOrder=True, maxResults=15
             )
         except states.exceptions.ExecutionDoesNotExist:
             return "  no execution"
@@ -433,11 +433,6 @@ def fault(answer: Answer) -> tuple[int, str]:
     """Return an answer's status and the first field at fault; if there is none, what it says instead."""
     errors = answer.body.get("errors") if isinstance(answer.body, dict) else None
     return answer.status, errors[0]["field"] if errors else str(answer.body)
-
-
-def order_id(order: PlacedOrder) -> str:
-    """Return the compact form of an order's number."""
-    return order.number.replace("-", "")
 
 
 def _event(event: Mapping[str, Any]) -> str:

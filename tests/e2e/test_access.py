@@ -15,7 +15,7 @@ import pytest
 
 from commerce.access import GROUPS, ROUTES, Route
 from commerce.ids import mint_order_number
-from tests.e2e.support import GB, Goods, Platform, Shop, order_id, says, until
+from tests.e2e.support import GB, Goods, Platform, Shop, says, until
 from tests.objects import Owner, about, owner
 from tools.client import Answer, Api, PlacedOrder, Provider, new_key
 
@@ -54,7 +54,7 @@ class Victim:
             "/payments/callbacks/{provider}": "/payments/callbacks/sandbox",
             "/catalog/products/{sku}": f"/catalog/products/{self.goods.sku}",
             "/catalog/price-lists/{id}": "/catalog/price-lists/somebodys",
-            "/slips/{id}": f"/slips/{order_id(self.order)}-1",
+            "/slips/{id}": f"/slips/{self.order.id}-1",
             "/stock/{sku}": f"/stock/{self.goods.sku}",
             "/replenishments/{id}": f"/replenishments/rep_{self.goods.sku}",
             "/ops/queues/{name}": "/ops/queues/shipping-scans-dlq",
@@ -177,7 +177,7 @@ def of_the_caller(platform: Platform, victim: Victim, key: str) -> None:
     """What a stranger is answered, and what he is shown, has nothing of the victim in it."""
     for stranger in customers(platform, key):
         told = str(call(stranger, key).body)
-        for secret in (victim.order.number, order_id(victim.order), platform.english.email, "Lovelace"):
+        for secret in (victim.order.number, victim.order.id, platform.english.email, "Lovelace"):
             assert secret not in told, told
     assert platform.english.api.ask("GET", "/me")["name"] == "Ada Lovelace"
 

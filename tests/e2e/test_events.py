@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import GB, Shop, order_id
+from tests.e2e.support import GB, Shop
 
 pytestmark = pytest.mark.e2e
 
@@ -39,7 +39,7 @@ def test_events_that_come_again_change_nothing(shop: Shop) -> None:
     claims = shop.platform.english.api.token.split(".")[1]
     buyer = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
 
-    of = {"order_id": order_id(order), "buyer": buyer, "locale": "en-GB"}
+    of = {"order_id": order.id, "buyer": buyer, "locale": "en-GB"}
     money = {"currency": "GBP", "total": order.total}
     parcel = {
         **of,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import GB, Person, Shop, begun, order_body, order_id, says, until
+from tests.e2e.support import GB, Person, Shop, begun, order_body, says, until
 from tools.client import PlacedOrder, new_key
 
 pytestmark = pytest.mark.e2e
@@ -185,7 +185,7 @@ def test_a_customer_lists_his_own_orders_newest_first(shop: Shop) -> None:
 def test_a_mistyped_order_number_is_known_as_such(shop: Shop) -> None:
     (goods,) = shop.goods({GB: 1})
     order = shop.place((goods, 1))
-    number = order_id(order)
+    number = order.id
     swapped = number[:2] + number[3] + number[2] + number[4:] if number[2] != number[3] else "1" + number[:-1]
     wrong = number[:5] + ("2" if number[5] != "2" else "3") + number[6:]
     for mistyped in (wrong, swapped, number[:-1], number + "0", "AEIOUAEIOUAE"):

@@ -263,7 +263,6 @@ class World:
             "LIFECYCLE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:order-lifecycle",
             "MAIL_FROM": "shop@example.com",
             "PURCHASING_MAIL": "",
-            "POWERTOOLS_METRICS_NAMESPACE": "commerce",
             "POWERTOOLS_SERVICE_NAME": "recorded",
             **dict.fromkeys(
                 ("OPEN_SECONDS", "DISPATCH_SECONDS", "SILENCE_SECONDS", "ACCEPTANCE_SECONDS", "SETTLEMENT_SECONDS"),

@@ -67,7 +67,6 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "COMPLETION_ARN": "completion",
         "MAIL_FROM": "shop@example.com",
         "PURCHASING_MAIL": "",
-        "POWERTOOLS_METRICS_NAMESPACE": "commerce",
         "POWERTOOLS_SERVICE_NAME": "test",
     }.items():
         monkeypatch.setenv(name, value)

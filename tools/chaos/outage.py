@@ -82,7 +82,7 @@ def outage(cloud: LocalCloud, orders: int, down: str, say: Callable[[str], None]
 
 def _dispatched(cast: Cast, orders: list[PlacedOrder]) -> list[Any]:
     """Pack and dispatch everything of ``orders``; return the slips."""
-    wanted = {order.number.replace("-", "") for order in orders}
+    wanted = {order.id for order in orders}
     gone: dict[str, Any] = {}
 
     def work() -> set[str]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from commerce.figures import NAMESPACE
 from infra.settings import STAGES
 from tools.sim.wiring import synthesise
 
@@ -34,7 +35,7 @@ def deployed(stage: str) -> dict[str, int]:
         match kind:
             case "AWS::WAFv2::WebACL":
                 found["web_acl_rules"] += len(of.get("Rules", ()))
-            case "AWS::CloudWatch::Alarm" if of.get("Namespace") == "commerce":
+            case "AWS::CloudWatch::Alarm" if of.get("Namespace") == NAMESPACE:
                 own.add((of["MetricName"], str(of.get("Dimensions"))))
             case "AWS::Lambda::EventSourceMapping" if "StartingPosition" not in of:
                 found["polled_queues"] += 1

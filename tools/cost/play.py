@@ -125,7 +125,7 @@ class Player:
         placed = [place(self.cast.customers[order.buyer.id], order.body) for _ in range(PARCELS)]
         for one in placed:
             self.provider.authorise(one.pay())
-        ids = {one.number.replace("-", "") for one in placed}
+        ids = {one.id for one in placed}
 
         def slips() -> list[Mapping[str, Any]]:
             found = warehouse.ask("GET", "/slips", query={"warehouse": name, "limit": "100"})["slips"]

@@ -111,7 +111,7 @@ class Crowd:
         }
         order = place(self.api, body)
         with self._guard:
-            self.orders[order.number.replace("-", "")] = order
+            self.orders[order.id] = order
 
     def follow(self, pk: str, sk: str, image: Image) -> Callable[[], None] | None:
         """Take note of what became of an order; return what its buyer does about it."""

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from infra.settings import Stage
-from infra.tables import TABLES
+from infra.tables import TABLES, restored_stream
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -114,14 +114,12 @@ def make_ready(account: Account, stage: Stage, context: str, table: str) -> None
 
 
 def publish_stream(account: Account, stage: Stage, context: str, table: str) -> None:
-    """Publish the stream of a table that the data stack refers to (`infra.stacks.data.restored_stream`)."""
+    """Publish the stream of a table that the data stack refers to (`infra.tables.restored_stream`)."""
     if not TABLES[context].publishes:
         return
     stream = account.dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
-    short = table.removeprefix(f"commerce-{stage.name}-")
-    account.ssm.put_parameter(
-        Name=f"/commerce/{stage.name}/restored/{short}/stream", Value=stream, Type="String", Overwrite=True
-    )
+    name = f"/commerce/{stage.name}/{restored_stream(stage.name, table)}"
+    account.ssm.put_parameter(Name=name, Value=stream, Type="String", Overwrite=True)
 
 
 def _backed_up(account: Account, arn: str) -> bool:

@@ -161,7 +161,7 @@ def _play(order: Order, sample: Sample, cast: Cast, provider: Provider, carrier:
     api = cast.warehouses[name]
     with steps.step("dispatch", *SHIPPED):
         slips = api.ask("GET", "/slips", query={"warehouse": name})["slips"]
-        order_id = placed.number.replace("-", "")
+        order_id = placed.id
         gone: Mapping[str, Any] = pack_and_dispatch(api, next(slip for slip in slips if slip["order"] == order_id))
     for status in plan.SCANS:
         with steps.step("delivery", "shipping-scans", *TOLD.get(status, ())):

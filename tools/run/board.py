@@ -76,7 +76,7 @@ class Board:
     def place(self, tale: Tale, placed: PlacedOrder) -> None:
         """Note an accepted order."""
         tale.placed, tale.stage = placed, "received"
-        self._by_number[placed.number.replace("-", "")] = tale
+        self._by_number[placed.id] = tale
 
     def of(self, order_id: str) -> Tale | None:
         """Return the tale of an order, or None for one of an earlier run on the same cloud."""

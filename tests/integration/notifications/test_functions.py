@@ -41,7 +41,6 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "DATA_KEY_ARN": key,
         "MAIL_FROM": "shop@example.com",
         "PURCHASING_MAIL": "",
-        "POWERTOOLS_METRICS_NAMESPACE": "commerce",
         "POWERTOOLS_SERVICE_NAME": "notifications",
     }.items():
         monkeypatch.setenv(name, value)

@@ -39,7 +39,6 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "ACCEPTANCE_SECONDS": "3600",
         "SETTLEMENT_SECONDS": "3600",
         "QUEUE_PREFIX": "commerce-test-",
-        "POWERTOOLS_METRICS_NAMESPACE": "commerce",
         "POWERTOOLS_SERVICE_NAME": "orders",
     }.items():
         monkeypatch.setenv(name, value)

@@ -48,7 +48,6 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "eu-west-1",
-        "POWERTOOLS_METRICS_NAMESPACE": "commerce",
         "POWERTOOLS_SERVICE_NAME": "payments",
         "PAYMENTS_TABLE": "payments",
     }.items():

@@ -35,7 +35,6 @@ def deployed(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     key = boto3.client("kms").create_key(KeyUsage="GENERATE_VERIFY_MAC", KeySpec="HMAC_256")["KeyMetadata"]["Arn"]
     monkeypatch.setenv("SHIPPING_TABLE", "shipping")
     monkeypatch.setenv("MAC_KEY_ARN", key)
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "commerce")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "shipping")
     forget()
     yield

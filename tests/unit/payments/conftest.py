@@ -11,7 +11,6 @@ from commerce import telemetry
 
 @pytest.fixture(autouse=True)
 def powertools(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "commerce")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "payments")
     telemetry.metrics.cache_clear()
     yield
