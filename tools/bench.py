@@ -44,6 +44,9 @@ from tools.build import ROOT, BuildError, stage_all
 
 ROUNDS = 11
 MOST = {"zip/source": 1.1, "zip/bare": 1.7}
+LAYERS = ("commerce", "dependencies")
+LAMBDAS = ROOT / ".venv-cloud" / "bin" / "python"
+"""The interpreter that stands for Lambda's: it brings boto3 along and nothing else."""
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 CUSTOMER = "019360d5-a1b2-7c3e-8f01-23456789abcd"
@@ -240,6 +243,12 @@ def as_deployed(asset: Path, into: Path) -> None:
         os.utime(path, (then, then))
 
 
+def lay_out_layers(staged: Mapping[str, Path], home: Path) -> None:
+    """Lay the layers out below ``home`` where Lambda has them: in ``opt``, all over one another."""
+    for name in LAYERS:
+        as_deployed(staged[name], home / "opt")
+
+
 def variants(home: Path) -> list[Variant]:
     """Lay out what is timed below ``home``.
 
@@ -249,17 +258,15 @@ def variants(home: Path) -> list[Variant]:
         An asset cannot be staged.
     """
     staged = stage_all("local")
-    for name in ("commerce", "dependencies"):
-        as_deployed(staged[name], home / "opt")
+    lay_out_layers(staged, home)
     as_deployed(staged["orders"], home / "task")
-    lambdas = ROOT / ".venv-cloud" / "bin" / "python"
     ours = ROOT / ".venv" / "bin" / "python"
     return [
-        Variant("zip", lambdas, _intake(home / "task", home / "opt" / "python"), writes_bytecode=False),
+        Variant("zip", LAMBDAS, _intake(home / "task", home / "opt" / "python"), writes_bytecode=False),
         Variant(
             "source", ours, _intake(ROOT / "functions", ROOT / "layers" / "commerce" / "python"), writes_bytecode=True
         ),
-        Variant("bare", lambdas, BARE, writes_bytecode=False),
+        Variant("bare", LAMBDAS, BARE, writes_bytecode=False),
     ]
 
 
@@ -268,18 +275,25 @@ def _intake(*path: Path) -> str:
     return INTAKE.replace("PATH", repr([str(folder) for folder in path])).replace("EVENT", repr(EVENT))
 
 
-def environment(endpoint: str) -> dict[str, str]:
-    """Return the environment of a function, as deployed, with ``endpoint`` in place of AWS."""
+def surroundings() -> dict[str, str]:
+    """Return the environment of a process that stands for a function: AWS's own variables, and nobody's settings."""
     return {
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
-        "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_REGION": "eu-west-1",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+def environment(endpoint: str) -> dict[str, str]:
+    """Return the environment of a function, as deployed, with ``endpoint`` in place of AWS."""
+    return {
+        **surroundings(),
+        "AWS_ENDPOINT_URL": endpoint,
         "AWS_LAMBDA_FUNCTION_NAME": "orders-intake",
         "PYDANTIC_DISABLE_PLUGINS": "__all__",
         "POWERTOOLS_SERVICE_NAME": "orders",

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -37,7 +36,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import as_deployed
+from tools.bench import LAMBDAS, LAYERS, as_deployed, lay_out_layers, surroundings
 from tools.build import ROOT, BuildError, stage_all
 from tools.sim import wiring
 from tools.sim.run import play
@@ -45,8 +44,6 @@ from tools.sim.wiring import Function
 from tools.sim.world import SECRET, World
 
 RECORDED = ROOT / "docs" / "operations" / "bench.json"
-LAMBDAS = ROOT / ".venv-cloud" / "bin" / "python"
-"""The interpreter that stands for Lambda's: it brings boto3 along and nothing else."""
 ROUNDS = 3
 CALLS = 40
 TOLERANCE = {"cold": 1.25, "warm": 1.4}
@@ -256,26 +253,15 @@ def specification(played: Played | None, path: list[str]) -> dict[str, Any]:
 
 def environment(played: Played | None) -> dict[str, str]:
     """Return the environment of a process, as deployed."""
-    return {
-        "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_REGION": "eu-west-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        **(played.function.environment if played else {}),
-    }
+    more = played.function.environment if played else {}
+    return {**surroundings(), "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 def lay_out(home: Path) -> dict[str, list[str]]:
     """Lay the assets out below ``home`` as Lambda does; return the path of each context's functions."""
     staged = stage_all("local")
-    for layer in ("commerce", "dependencies"):
-        as_deployed(staged[layer], home / "opt")
-    contexts = [name for name in staged if name not in ("commerce", "dependencies")]
+    lay_out_layers(staged, home)
+    contexts = [name for name in staged if name not in LAYERS]
     for context in contexts:
         as_deployed(staged[context], home / context)
     return {context: [str(home / context), str(home / "opt" / "python")] for context in contexts}

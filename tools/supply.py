@@ -36,7 +36,6 @@ REASONS: Mapping[str, str] = {
     "tests/unit/payments/test_sandbox.py": "a signature that is told to be wrong",
     "tests/unit/tools/test_client.py": "an order token that is made up",
     "tests/unit/tools/test_supply.py": "a key that is planted to be found",
-    "tools/bench_functions.py": "access key that reaches no account: the process calls nobody",
     "tools/bench.py": "access key that reaches no account: the process calls nobody",
     "tools/cost/deployed.py": "the kind of resource that is counted",
     "tools/flash/deployed.py": "password of users of a local cloud's own pool",

@@ -9,12 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any
 
-from commerce.clock import rfc3339
 from tools.client import (
     Api,
     Carrier,
@@ -28,6 +26,7 @@ from tools.client import (
     place,
     until,
 )
+from tools.flash import goods
 from tools.flash.ledger import Image, Ledger
 from tools.flash.verdict import TERMINAL, WAREHOUSE, Sale
 from tools.run.journal import Journal
@@ -39,9 +38,7 @@ AT_ONCE = 16
 UNPAID = 5
 """Every so-manieth of those who first get a unit does not pay for it."""
 
-PRICE = 999
 PASSWORD = "Flash-Sale-2026-Sign-in"  # noqa: S105 - of users in an emulator on this machine
-_ADDRESS = {"country": "GB", "lines": ["12 St James's Square"], "city": "London", "postal_code": "SW1Y 4JH"}
 
 
 class Stream:
@@ -101,15 +98,7 @@ class Crowd:
 
     def buy(self, _: int) -> None:
         """Place an order for one unit."""
-        body = {
-            "currency": "GBP",
-            "locale": "en-GB",
-            "time_zone": "Europe/London",
-            "contact": {"name": "Ada", "email": f"{uuid.uuid4().hex[:12]}@example.com"},
-            "address": _ADDRESS,
-            "lines": [{"sku": self.sku, "quantity": 1, "unit_price": PRICE}],
-        }
-        order = place(self.api, body)
+        order = place(self.api, goods.order(self.sku, f"{uuid.uuid4().hex[:12]}@example.com"))
         with self._guard:
             self.orders[order.id] = order
 
@@ -229,23 +218,8 @@ def _sign_in(operator: Operator, api: Api, mail: str, group: str) -> Api:
 
 def _open(staff: dict[str, Api], sku: str, units: int, shards: int, run: str) -> None:
     merchant, warehouse = staff["merchant"], staff["warehouse"]
-    product = {
-        "sku": sku,
-        "merchant_id": f"mer_{run}",
-        "title": {"en": "Flash"},
-        "tax_rate_bp": 2000,
-        "tax_inclusive": True,
-        "listed": True,
-    }
-    merchant.ask("PUT", "/catalog/products", {"products": [product]})
-    now = datetime.now(UTC)
-    prices = {
-        "currency": "GBP",
-        "valid_from": rfc3339(now - timedelta(days=1)),
-        "valid_until": rfc3339(now + timedelta(days=30)),
-        "entries": [{"sku": sku, "unit_price": PRICE}],
-    }
-    merchant.ask("PUT", f"/catalog/price-lists/flash-{run}", prices)
+    merchant.ask("PUT", "/catalog/products", goods.product(sku, f"mer_{run}"))
+    merchant.ask("PUT", f"/catalog/price-lists/flash-{run}", goods.price_list(sku, datetime.now(UTC)))
     receipt = {"warehouse_id": WAREHOUSE, "lines": [{"sku": sku, "quantity": units}]}
     warehouse.ask("POST", "/stock/receipts", receipt, key=new_key())
     spread = {"warehouse_id": WAREHOUSE, "shards": shards}
@@ -254,14 +228,7 @@ def _open(staff: dict[str, Api], sku: str, units: int, shards: int, run: str) ->
 
 def _await_offer(api: Api, sku: str) -> None:
     """Wait until the SKU may be ordered: then an order at an impossible price is refused for its price alone."""
-    body: dict[str, Any] = {
-        "currency": "GBP",
-        "locale": "en-GB",
-        "time_zone": "Europe/London",
-        "contact": {"name": "Ada", "email": "nobody@example.com"},
-        "address": _ADDRESS,
-        "lines": [{"sku": sku, "quantity": 1, "unit_price": 999_999_999}],
-    }
+    body = goods.order(sku, "nobody@example.com", unit_price=999_999_999)
 
     def codes() -> list[str]:
         answer = api.send("POST", "/guest/orders", body, key=new_key())

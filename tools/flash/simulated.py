@@ -11,6 +11,7 @@ from commerce.clock import rfc3339
 from commerce.dynamo import load as plain
 from infra.settings import STAGES
 from tools.audit import audit
+from tools.flash import goods
 from tools.flash.ledger import Ledger
 from tools.flash.verdict import SHARDS, SKU, TERMINAL, WAREHOUSE, Sale
 from tools.sim import wiring
@@ -22,9 +23,6 @@ ONSLAUGHT = 10.0
 
 UNPAID = 0.2
 """Share of those who first get a unit and never pay for it."""
-
-PRICE = 999
-_ADDRESS = {"country": "GB", "lines": ["12 St James's Square"], "city": "London", "postal_code": "SW1Y 4JH"}
 
 
 def sell(buyers: int, units: int, seed: int = 1, shards: int = SHARDS) -> Sale:
@@ -133,21 +131,8 @@ class Crowd(Play):
 
     def _opening(self) -> None:
         merchant = {"sub": "merchant-1", "cognito:groups": "[merchant]"}
-        product = {
-            "sku": SKU,
-            "merchant_id": "mer_1",
-            "title": {"en": "Flash"},
-            "tax_rate_bp": 2000,
-            "tax_inclusive": True,
-            "listed": True,
-        }
-        self._must("PUT /catalog/products", "catalog-api", None, {"products": [product]}, claims=merchant)
-        prices = {
-            "currency": "GBP",
-            "valid_from": rfc3339(self.world.now - timedelta(days=1)),
-            "valid_until": rfc3339(self.world.now + timedelta(days=30)),
-            "entries": [{"sku": SKU, "unit_price": PRICE}],
-        }
+        self._must("PUT /catalog/products", "catalog-api", None, goods.product(SKU, "mer_1"), claims=merchant)
+        prices = goods.price_list(SKU, self.world.now)
         self._must("PUT /catalog/price-lists/{id}", "catalog-api", {"id": "list"}, prices, claims=merchant)
         self._receive(WAREHOUSE, {SKU: self.units}, "opening")
         self._must(
@@ -161,15 +146,7 @@ class Crowd(Play):
         self._open = True
 
     def _buy(self, at: int) -> None:
-        body = {
-            "currency": "GBP",
-            "locale": "en-GB",
-            "time_zone": "Europe/London",
-            "contact": {"name": "Ada", "email": f"guest{at}@example.com"},
-            "address": _ADDRESS,
-            "lines": [{"sku": SKU, "quantity": 1, "unit_price": PRICE}],
-        }
-        order = self._place(f"key-{at}", body, guest=True, customer="")
+        order = self._place(f"key-{at}", goods.order(SKU, f"guest{at}@example.com"), guest=True, customer="")
         if order is not None:
             self.accepted.append(order.id)
             self._orders[order.id] = order
