@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import httpx
@@ -97,7 +97,7 @@ def test_a_right_that_anybody_misses_is_noticed(
         with iam.without(platform.deployment, who, right.action):
             stir(platform)
             try:
-                until(lambda: refused(platform, who, right.action), bool, str(right), within=40)  # noqa: B023
+                until(partial(refused, platform, who, right.action), bool, str(right), within=40)
             except TooLate:
                 unnoticed.append(str(right))
     assert unnoticed == []

@@ -99,7 +99,9 @@ def asker(sub: str = "") -> Any:
         for route in ROUTES:
             method, template = route.split(" ")
             parts, wanted = plain.split("/"), template.split("/")
-            same = len(parts) == len(wanted) and all(w.startswith("{") or p == w for p, w in zip(parts, wanted))  # noqa: B905
+            same = len(parts) == len(wanted) and all(
+                w.startswith("{") or p == w for p, w in zip(parts, wanted, strict=True)
+            )
             if method == "GET" and same:
                 path_values = {w.strip("{}"): p for p, w in zip(parts, wanted, strict=True) if w.startswith("{")}
                 return send(route, sub=sub, path=path_values, query=dict(parse_qsl(query)), headers=headers)

@@ -19,9 +19,8 @@ import httpx
 import pytest
 
 from infra.settings import STAGES
-from tests.e2e.support import DE, GB, Goods, Platform, Shop, order_id, until
-from tools.audit import audit
-from tools.audit.source import of_stage
+from tests.e2e.support import DE, GB, Goods, Platform, Shop, until
+from tools.audit.deployed import findings
 from tools.client import Deployment, PlacedOrder, new_key
 from tools.localcloud.archives import make_archives
 from tools.localcloud.deploy import deploy
@@ -96,7 +95,7 @@ def test_everything_comes_back(cloud: LocalCloud) -> None:
 
     with clock.step("damage"):
         damage(account, deployment)
-        assert audit(of_stage(account.dynamodb, deployment.tables), datetime.now(UTC), ON_ITS_WAY)
+        assert findings(deployment, ON_ITS_WAY)
     with clock.step("restore"):
         restored = {name: deployment.tables[name] for name in backups}
         restore(account, STAGE, restored, "r1", backups)
@@ -119,7 +118,7 @@ def test_everything_comes_back(cloud: LocalCloud) -> None:
         at_rest(deployment)
 
     known = {name: order for name, order in story.orders.items() if not name.startswith("newer")}
-    newer = {order_id(order) for name, order in story.orders.items() if name.startswith("newer")}
+    newer = {order.id for name, order in story.orders.items() if name.startswith("newer")}
     assert {one.order_id for one in report.newer} == newer, "every order that is not there any more is listed"
     paid = [one for one in report.newer if one.paid]
     assert len(paid) == 2
@@ -298,10 +297,10 @@ def finish(shop: Shop, known: dict[str, PlacedOrder], story: Story) -> None:
 
 def at_rest(deployment: Deployment) -> None:
     """Wait until the tables balance and no queue has a message."""
-    client, queues = deployment.client("dynamodb"), deployment.client("sqs")
+    queues = deployment.client("sqs")
 
-    def findings() -> list[str]:
-        found = [str(one) for one in audit(of_stage(client, deployment.tables), datetime.now(UTC), ON_ITS_WAY)]
+    def unrest() -> list[str]:
+        found = findings(deployment, ON_ITS_WAY)
         if found:
             return found
         for url in queues.list_queues(QueueNamePrefix=f"commerce-{STAGE.name}-").get("QueueUrls", []):
@@ -311,7 +310,7 @@ def at_rest(deployment: Deployment) -> None:
                 found.append(f"{url.rpartition('/')[2]}: {counted}")
         return found
 
-    assert until(findings, lambda found: not found, "the tables to balance and the queues to empty", within=60) == []
+    assert until(unrest, lambda found: not found, "the tables to balance and the queues to empty", within=60) == []
 
 
 def mails(deployment: Deployment) -> Counter[tuple[str, str, str]]:

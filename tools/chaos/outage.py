@@ -8,7 +8,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tools.chaos.run import Report, unbalanced
+from tools.audit.deployed import unbalanced
+from tools.chaos.run import BALANCED, Report
 from tools.client import Carrier, CarrierScan, Deployment, PlacedOrder, Provider, Refused, TooLate, place, until
 from tools.loader import load_sample
 from tools.localcloud.deploy import deploy
@@ -76,7 +77,7 @@ def outage(cloud: LocalCloud, orders: int, down: str, say: Callable[[str], None]
             order.wait(*wanted[order.number], within=WITHIN)
     report.ended = Counter(order.status for order in placed)
     report.lost = [f"{one.number} is {one.status}" for one in placed if one.status not in wanted[one.number]]
-    report.findings = unbalanced(deployment)
+    report.findings = unbalanced(deployment, BALANCED)
     return report
 
 

@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tools.audit import audit
-from tools.audit.source import of_stage
+from tools.audit.deployed import unbalanced
 from tools.chaos.proxy import SHARES, Plan, Proxy
 from tools.client import Carrier, Deployment, Provider, Refused, TooLate, until
 from tools.loader import Sample, load_sample
@@ -35,7 +33,8 @@ POLLED = frozenset(
 REST = 90.0
 """Seconds that the platform has to come to rest once the faults have ended."""
 
-_ON_ITS_WAY = timedelta(seconds=20)
+BALANCED = 60.0
+"""Seconds that the tables have to balance after that."""
 
 
 @dataclass
@@ -134,7 +133,7 @@ def chaos(
         for tale in board.tales
         if tale.placed is not None and tale.status not in (COMPLETED, CANCELLED)
     ]
-    report.findings = unbalanced(deployment)
+    report.findings = unbalanced(deployment, BALANCED)
     return report
 
 
@@ -222,15 +221,3 @@ def _peek(deployment: Deployment, name: str, number: int) -> list[str]:
             about = detail.get("order_id") or detail.get("waybill") or ""
             seen[message["MessageId"]] = f"{body.get('detail-type', 'a batch')} {about}".strip()
     return list(seen.values())
-
-
-def unbalanced(deployment: Deployment) -> list[str]:
-    """Return what the audit finds, once what is on its way has had time to come."""
-    tables = deployment.client("dynamodb")
-
-    def findings() -> list[str]:
-        return [str(one) for one in audit(of_stage(tables, deployment.tables), datetime.now(UTC), _ON_ITS_WAY)]
-
-    with suppress(TooLate):
-        return until(findings, lambda found: not found, "the tables to balance", within=60, every=2)
-    return findings()

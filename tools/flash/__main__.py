@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from tools.flash.verdict import SHARDS, Sale
+from tools.sim.again import repeatably
 
 FIGURES = Path("build/flash.json")
 
@@ -30,10 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--within", type=float, default=2400, help="seconds that a deployed sale may take")
     asked = parser.parse_args(arguments)
     if asked.where == "simulated":
-        if os.environ.get("PYTHONHASHSEED") != "0":
-            # The order of a set of texts is part of what happens.
-            environment = {**os.environ, "PYTHONHASHSEED": "0"}
-            os.execve(sys.executable, [sys.executable, "-m", "tools.flash", *arguments], environment)  # noqa: S606
+        repeatably("tools.flash", arguments)
         from tools.flash.simulated import sell
 
         sale = sell(asked.buyers, asked.units, asked.seed, asked.shards)
@@ -43,8 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _deployed(asked: argparse.Namespace) -> Sale:
-    from tools.audit import audit
-    from tools.audit.source import of_stage
+    from tools.audit.deployed import findings
     from tools.client import Deployment
     from tools.flash.deployed import sell
     from tools.run.journal import Journal
@@ -53,9 +50,7 @@ def _deployed(asked: argparse.Namespace) -> Sale:
     deployment = Deployment.at(home)
     sale = sell(deployment, Journal(home / "calls.jsonl"), asked.buyers, asked.units, asked.shards, asked.within)
     time.sleep(AFTERWARDS)
-    tables = of_stage(deployment.client("dynamodb"), deployment.tables)
-    audited = [str(one) for one in audit(tables, datetime.now(UTC), timedelta(seconds=AFTERWARDS))]
-    return replace(sale, findings=[*sale.findings, *audited])
+    return replace(sale, findings=[*sale.findings, *findings(deployment, timedelta(seconds=AFTERWARDS))])
 
 
 def judge(where: str, sale: Sale) -> int:

@@ -9,16 +9,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from tools.audit import audit
-from tools.audit.source import of_stage
-from tools.client import Carrier, Deployment, Operator, Provider, Refused, TooLate, until
+from tools.audit.deployed import unbalanced
+from tools.client import Carrier, Deployment, Operator, Provider, Refused, TooLate
 from tools.loader import Sample, load_sample
 from tools.localcloud.deploy import deploy
 from tools.localcloud.server import DEFAULT_HOME, ROOT, LocalCloud, LocalCloudError
@@ -31,8 +28,6 @@ from tools.run.load import SAMPLE_PASSWORD, load, sign_in_all, staff
 from tools.run.play import Play, look_back
 
 STAGE = "local"
-ON_ITS_WAY = timedelta(seconds=20)
-"""How long a message and a sweep may take."""
 
 WRITTEN = ROOT / "build" / "run.json"
 
@@ -88,26 +83,14 @@ def run(sample: Sample, cloud: LocalCloud, console: Console, deployed: float) ->
     alone = play_alone(sample, cast, provider, carrier, journal, memory, say)
     watch.split("play_alone")
     say("auditing the tables")
-    unbalanced = balance(deployment)
+    findings = unbalanced(deployment, within=45)
     watch.split("audit")
-    found = figures.report(sample, board, alone, whole, unbalanced, {"deploy": deployed, **watch.seconds})
+    found = figures.report(sample, board, alone, whole, findings, {"deploy": deployed, **watch.seconds})
     WRITTEN.parent.mkdir(exist_ok=True)
     WRITTEN.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     show(found, console)
     console.print(f"written to {WRITTEN.relative_to(ROOT)}")
     return found
-
-
-def balance(deployment: Deployment) -> list[str]:
-    """Return what does not balance in the tables, once what is on its way has had time to come."""
-    tables = deployment.client("dynamodb")
-
-    def findings() -> list[str]:
-        return [str(one) for one in audit(of_stage(tables, deployment.tables), datetime.now(UTC), ON_ITS_WAY)]
-
-    with suppress(TooLate):
-        return until(findings, lambda found: not found, "the tables to balance", within=45, every=2)
-    return findings()
 
 
 def serve(cloud: LocalCloud, sample: Sample, console: Console) -> None:

@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
 
+from tools.sim.again import repeatably
 from tools.sim.crash import cover
 from tools.sim.faults import Fault, Kind, shrink
 from tools.sim.run import Outcome, play, schedule, wiring
@@ -36,10 +37,7 @@ def main(arguments: list[str]) -> int:
     one.add_argument("seed", type=int)
     one.add_argument("--faults", help="a schedule of faults as it was printed; the seed's own without it")
     asked = parser.parse_args(arguments)
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        # The order of a set of texts is part of what happens.
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        os.execve(sys.executable, [sys.executable, "-m", "tools.sim", *arguments], environment)  # noqa: S606
+    repeatably("tools.sim", arguments)
     return replay(asked.seed, asked.faults) if asked.command == "replay" else run(asked)
 
 
